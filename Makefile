@@ -1,0 +1,78 @@
+# Everything runs in .venv, which `make` builds by itself from Python 3.10 or later. Nothing global is touched.
+#   make demo          the checkout: six services, one trace
+#   make test          the tests
+#   make check         all that a change must pass
+
+SHELL := /bin/sh
+VENV  := .venv
+BIN   := $(VENV)/bin
+
+# The first one that is new enough; `make PYTHON=python3.12 test` takes another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$python" && break; done)
+
+# The ends of the ranges in pyproject.toml that `make test-lowest` runs.
+LOWEST := 1.36.0
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test test-lowest lint format check matrix clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.demo
+	@$(BIN)/ot-bridge demo
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The tests also run every example and compare compat_matrix.md with what is printed.
+check: lint
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+matrix: $(VENV)/.dev
+	$(BIN)/ot-bridge matrix > compat_matrix.md.new
+	mv compat_matrix.md.new compat_matrix.md
+
+test-lowest: $(VENV)-lowest/.dev
+	@$(VENV)-lowest/bin/python -m pytest
+
+clean:
+	rm -rf $(VENV) $(VENV)-lowest
+
+define venv
+	@test -n "$(PYTHON)" || { echo "ot_bridge needs Python 3.10 or later; say which: make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1) || { rm -rf $(1); \
+		echo "$(PYTHON) cannot make virtual environments (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "installing into $(1) ..."
+endef
+
+$(VENV)/.demo: pyproject.toml
+	$(call venv,$(VENV))
+	@$(BIN)/pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(call venv,$(VENV))
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)-lowest/.dev: pyproject.toml
+	$(call venv,$(VENV)-lowest)
+	@$(VENV)-lowest/bin/pip install --quiet --editable '.[test]' \
+		opentelemetry-api==$(LOWEST) opentelemetry-sdk==$(LOWEST) opentelemetry-exporter-otlp==$(LOWEST)
+	@touch $@

@@ -1,0 +1,206 @@
+"""The one place that knows every part: ``install`` builds them, and sets both libraries' globals last.
+
+    import ot_bridge
+    ot_bridge.install("checkout")
+
+Reached afterwards: ``opentracing.tracer`` and ``opentracing.global_tracer()``, also where a module took the default
+tracer object (or its scope manager) before install, and OpenTelemetry tracers made at any time. Not reached: bound
+methods taken before (``start = opentracing.tracer.start_span``), and no-op spans and scopes that are still held.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import threading
+from typing import Final, NamedTuple
+
+import opentracing
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.resources import SERVICE_NAME
+from opentelemetry.trace import ProxyTracerProvider, TracerProvider
+from opentelemetry.util._once import Once
+
+from ot_bridge import late_binding, telemetry
+from ot_bridge.config import Settings
+from ot_bridge.environment import read, wrong
+from ot_bridge.export import build_processors, shutdown_provider
+from ot_bridge.propagator import MixedFleetPropagator
+from ot_bridge.provider import build_provider
+from ot_bridge.tracer import BridgeTracer
+
+__all__ = ["install"]
+
+_logger = logging.getLogger("ot_bridge")
+
+_ARGUMENT: Final = "argument of install"
+_OTEL_PROPAGATORS: Final = "OTEL_PROPAGATORS"
+# What OpenTelemetry's own default propagators write: a global one with other fields was chosen by somebody.
+_DEFAULT_FIELDS: Final = frozenset({"traceparent", "tracestate", "baggage"})
+
+
+class _Installation(NamedTuple):
+    tracer: BridgeTracer
+    provider: TracerProvider
+    settings: Settings
+    service_name: str | None
+    undo: contextlib.ExitStack
+
+
+_lock: Final = threading.RLock()
+_installation: _Installation | None = None
+
+
+def install(
+    service_name: str | None = None,
+    *,
+    settings: Settings | None = None,
+    tracer_provider: TracerProvider | None = None,
+) -> BridgeTracer:
+    """Make ot_bridge the tracer of this process, for OpenTracing and for OpenTelemetry.
+
+    Without ``tracer_provider`` OpenTelemetry's global provider is used, with its exporters; where there is none, one is
+    built from ``service_name`` and the ``OTEL_*`` variables (OTLP over http/protobuf unless told otherwise), becomes
+    the global one, and is closed at exit within ``settings.close_timeout_s``. OpenTelemetry's global propagator becomes
+    a :class:`MixedFleetPropagator`, unless ``OTEL_PROPAGATORS`` or the program has chosen another.
+
+    A second call returns the installed tracer; different arguments are warned of once.
+
+    Args:
+        service_name: the service's name for a provider that is built here; wins over ``OTEL_SERVICE_NAME``.
+        settings: None for ``Settings.from_env()``.
+        tracer_provider: a provider of your own. It stays yours: closing the tracer flushes it, and no more.
+
+    Raises:
+        ConfigError: an argument or a variable cannot be used. Nothing is set then.
+    """
+    global _installation  # a process has one tracer: the globals of both libraries are its kind
+    _check_arguments(service_name, settings, tracer_provider)
+    with _lock:
+        if _installation is not None:
+            _warn_of_difference(_installation, service_name, settings, tracer_provider)
+            return _installation.tracer
+        _installation = _install(service_name, settings or Settings.from_env(), tracer_provider)
+        return _installation.tracer
+
+
+def _install(service_name: str | None, settings: Settings, given: TracerProvider | None) -> _Installation:
+    propagator = MixedFleetPropagator(settings=settings)
+    existing = _real(trace.get_tracer_provider())
+    provider = _real(given) or existing
+    owned = provider is None
+    if provider is None:
+        provider = build_provider(service_name, build_processors)
+    try:
+        tracer = BridgeTracer(provider, settings=settings)
+    except BaseException:
+        if owned:
+            shutdown_provider(provider, 0)
+        raise
+    tracer._owns_provider = owned  # agreed between the two modules, not for users
+    undo = contextlib.ExitStack()
+    installation = _Installation(tracer, provider, settings, _service_name_of(provider) or service_name, undo)
+    if existing is None:
+        trace.set_tracer_provider(provider)
+        undo.callback(_forget_otel_provider)
+    _set_propagator(propagator, undo)
+    _set_opentracing(tracer, undo)
+    if owned:
+        atexit.register(tracer.close)
+        undo.callback(atexit.unregister, tracer.close)
+    else:
+        _tell_of_foreign(provider, existing, service_name)
+    return installation
+
+
+def _check_arguments(service_name: object, settings: object, tracer_provider: object) -> None:
+    if service_name is not None and not (isinstance(service_name, str) and service_name.strip()):
+        raise wrong("service_name", service_name, _ARGUMENT, "a non-empty str, or None for OTEL_SERVICE_NAME")
+    if settings is not None and not isinstance(settings, Settings):
+        hint = ": write Settings(**values)" if isinstance(settings, dict) else ""
+        raise wrong("settings", settings, _ARGUMENT, f"ot_bridge.Settings or None{hint}")
+    if tracer_provider is not None and not callable(getattr(tracer_provider, "get_tracer", None)):
+        hint = ": this is a tracer, give the provider it came from" if hasattr(tracer_provider, "start_span") else ""
+        raise wrong("tracer_provider", tracer_provider, _ARGUMENT, f"an OpenTelemetry TracerProvider or None{hint}")
+
+
+def _real(provider: TracerProvider | None) -> TracerProvider | None:
+    """Take OpenTelemetry's placeholder for what it is: no provider yet."""
+    return None if isinstance(provider, ProxyTracerProvider) else provider
+
+
+def _service_name_of(provider: TracerProvider) -> str | None:
+    attributes = getattr(getattr(provider, "resource", None), "attributes", None) or {}
+    name = attributes.get(SERVICE_NAME)
+    return None if name is None else str(name)
+
+
+def _set_propagator(propagator: MixedFleetPropagator, undo: contextlib.ExitStack) -> None:
+    before = propagate.get_global_textmap()
+    chosen = read(_OTEL_PROPAGATORS)
+    if chosen not in (None, "ot_bridge"):
+        _logger.info("OpenTelemetry's propagators stay as %s=%s says", _OTEL_PROPAGATORS, chosen)
+    elif chosen is None and before.fields != _DEFAULT_FIELDS:
+        _logger.info("OpenTelemetry's global propagator was already chosen and stays: %r", before)
+    else:
+        propagate.set_global_textmap(propagator)
+        undo.callback(propagate.set_global_textmap, before)
+
+
+def _set_opentracing(tracer: BridgeTracer, undo: contextlib.ExitStack) -> None:
+    before, registered = opentracing.tracer, opentracing.is_tracer_registered
+    undo.callback(late_binding.bind(before, tracer))
+    opentracing.set_global_tracer(tracer)
+
+    def restore() -> None:
+        opentracing.tracer, opentracing.is_tracer_registered = before, registered
+
+    undo.callback(restore)
+
+
+def _tell_of_foreign(provider: TracerProvider, existing: TracerProvider | None, service_name: str | None) -> None:
+    _logger.info("using the %s that is there, with its own exporters", type(provider).__qualname__)
+    if existing not in (None, provider):
+        telemetry.warn_once(
+            "install.two_providers", "OpenTelemetry's global provider stays another one than install was given"
+        )
+    name = _service_name_of(provider)
+    if service_name is not None and name != service_name:
+        telemetry.warn_once(
+            "install.service_name", "service_name=%r has no effect: the provider in use says %r", service_name, name
+        )
+
+
+def _warn_of_difference(
+    installed: _Installation,
+    service_name: str | None,
+    settings: Settings | None,
+    tracer_provider: TracerProvider | None,
+) -> None:
+    pairs = (
+        ("service_name", service_name, installed.service_name),
+        ("settings", settings, installed.settings),
+        ("tracer_provider", _real(tracer_provider), installed.provider),
+    )
+    ignored = [name for name, asked, used in pairs if asked is not None and asked != used]
+    if ignored:
+        telemetry.warn_once(
+            "install.again", "ot_bridge is installed already; %s of this call has no effect", ", ".join(ignored)
+        )
+
+
+def _forget_otel_provider() -> None:
+    trace._TRACER_PROVIDER = None  # OpenTelemetry has no public way back; tests need one
+    trace._TRACER_PROVIDER_SET_ONCE = Once()
+
+
+def _uninstall() -> None:
+    """Close the installed tracer and put every global back. For tests; does nothing when nothing is installed."""
+    global _installation
+    with _lock:
+        if _installation is None:
+            return
+        installed, _installation = _installation, None
+        installed.tracer.close()
+        installed.undo.close()

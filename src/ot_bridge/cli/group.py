@@ -1,0 +1,19 @@
+"""The group of commands: a new command is a module of its own and one line here."""
+
+from __future__ import annotations
+
+import click
+
+from ot_bridge.cli.demo import demo
+from ot_bridge.version import __version__
+
+__all__ = ["cli"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ot-bridge")
+def cli() -> None:
+    """Keep OpenTracing code tracing on OpenTelemetry."""
+
+
+cli.add_command(demo)

@@ -1,0 +1,249 @@
+"""What a carrier may hold and what may be put into one.
+
+A carrier is a list of names and values from any framework: names in any case, a name several times, values that are
+texts, bytes or lists of them. Here they become one text per header, by semantics that no codec has to repeat:
+
+- a list is the same as several lines of the same header;
+- several equal values are one value; several different ones are no value (joined with a line feed, which no trace
+  header can hold, so that every codec finds them malformed);
+- lines of a header that is a list (``tracestate``, ``baggage``) are one list, as RFC 9110 section 5.3 says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+__all__ = [
+    "CarrierReader",
+    "Found",
+    "Item",
+    "Lines",
+    "Slot",
+    "any_text",
+    "gather",
+    "is_ambiguous",
+    "lower_keys",
+    "outgoing",
+    "percent_decoded",
+    "plain_text",
+]
+
+Item = tuple[str, str, str]
+"""A baggage item that may be sent: key (an RFC 7230 token), text, text percent-encoded."""
+
+_SEVERAL: Final = "\n"
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 7230, section 3.2.6
+_UNRESERVED: Final = re.compile(r"[0-9A-Za-z_.~-]*")  # RFC 3986, section 2.3: quote() would return it unchanged
+
+# Names come from the network: without bounds a client could fill the memory with them.
+_MAX_CACHED_NAMES: Final = 512
+_MAX_CACHED_LENGTH: Final = 100
+# An iterator that raises every time must not hold the request.
+_MAX_FAULTS: Final = 1000
+
+
+class Lines(Enum):
+    """What several lines of one header mean."""
+
+    EQUAL = "equal lines are one value, different ones are malformed"
+    ONE = "more than one line is malformed"
+    LIST = "all lines are one comma-separated list"
+
+
+class Slot(NamedTuple):
+    """What a header name means to the enabled codecs."""
+
+    header: str
+    """The name in lower case; of a baggage item, the prefix."""
+    key: str | None
+    """The baggage key that follows the prefix, None for any other header."""
+    lines: Lines
+
+
+Found = tuple[dict[str, str], dict[str, dict[str, str]]]
+"""What the enabled codecs read: headers, name -> value; baggage items as sent, prefix -> key -> value."""
+
+
+class CarrierReader:
+    """Finds the headers of the enabled codecs in any carrier. Never raises.
+
+    Args:
+        headers: names in lower case, each with what several lines of it mean.
+        prefixes: prefixes of baggage headers, in lower case; a name in ``headers`` comes first.
+    """
+
+    def __init__(self, headers: Mapping[str, Lines], prefixes: Iterable[str]) -> None:
+        self._headers = {name: Slot(name, None, lines) for name, lines in headers.items()}
+        self._prefixes = tuple(prefixes)
+        # Names as they were received. Most headers of a request are somebody else's: to find that out in a set costs
+        # a third of lowering and comparing the name.
+        self._slots: dict[object, Slot] = {}
+        self._ignored: set[object] = set()
+
+    def read(self, items: Iterable[tuple[object, object]], notes: list[str]) -> Found | None:
+        """Return what the items hold, None when that is nothing."""
+        hits: list[tuple[object, object]] = []
+        ignored = self._ignored
+        faults = 0
+        try:
+            rest = iter(items)
+        except Exception:
+            notes.append("extract.unreadable")
+            return None
+        while faults < _MAX_FAULTS:
+            try:
+                for name, value in rest:
+                    if name not in ignored:
+                        hits.append((name, value))
+                break
+            except Exception:  # noqa: PERF203  (the loop goes on behind a bad item, and runs once when there is none)
+                faults += 1
+                notes.append("extract.unreadable")
+        return self.gather(hits, notes) if hits else None
+
+    @property
+    def slots(self) -> dict[str, Slot]:
+        """The headers that are read as a whole, by name."""
+        return self._headers
+
+    def gather(self, hits: Iterable[tuple[object, object]], notes: list[str]) -> Found | None:
+        """Bring the lines of each header together; None when no name means anything."""
+        headers: dict[str, str] = {}
+        pairs: dict[str, dict[str, str]] = {}
+        ambiguous: set[tuple[str, str]] | None = None
+        slots = self._slots
+        for name, value in hits:
+            slot = slots.get(name) or self.slot(name)
+            if slot is None:
+                continue
+            header, key, lines = slot
+            if key is None and type(value) is str and header not in headers:
+                headers[header] = value
+                continue
+            for text in _texts(value, lines):
+                if key is not None:
+                    if pairs.setdefault(header, {}).setdefault(key, text) != text:
+                        ambiguous = {*(ambiguous or ()), (header, key)}
+                elif header not in headers:
+                    headers[header] = text
+                elif lines is Lines.LIST:
+                    headers[header] += "," + text
+                elif lines is Lines.ONE or headers[header] != text:
+                    headers[header] += _SEVERAL + text
+        for header, key in ambiguous or ():
+            del pairs[header][key]
+            notes.append("baggage.dropped.ambiguous")
+        return (headers, pairs) if headers or pairs else None
+
+    def wanted(self, names: Iterable[object]) -> dict[Any, Slot]:
+        """Return those of the names that mean something."""
+        ignored = self._ignored
+        return {name: slot for name in names if name not in ignored and (slot := self.slot(name))}
+
+    def slot(self, name: object) -> Slot | None:
+        """Return what a name means, None when it is somebody else's header."""
+        text = plain_text(name) if isinstance(name, str | bytes) else None
+        if text is None:
+            return None
+        lower = text.lower()
+        slot = self._headers.get(lower)
+        if slot is None and lower.startswith(self._prefixes):
+            prefix = next(prefix for prefix in self._prefixes if lower.startswith(prefix))
+            slot = Slot(prefix, lower[len(prefix) :], Lines.EQUAL) if len(lower) > len(prefix) else None
+        if len(text) <= _MAX_CACHED_LENGTH:
+            if len(self._slots) + len(self._ignored) >= _MAX_CACHED_NAMES:
+                self._slots.clear()
+                self._ignored.clear()
+            if slot is None:
+                self._ignored.add(name)
+            else:
+                self._slots[name] = slot
+        return slot
+
+
+def is_ambiguous(text: str) -> bool:
+    """Tell whether a header came with several different values."""
+    return _SEVERAL in text
+
+
+def plain_text(value: object) -> str | None:
+    """Return a text, bytes (UTF-8) or number as an exact ``str``; None for anything else. Never raises."""
+    if isinstance(value, str):
+        # A subclass may have other ideas of what "in" and "+" mean.
+        return str.__str__(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    if isinstance(value, int | float):
+        try:
+            return str(value)
+        except Exception:  # an int too long for str(), a subclass with its own __str__
+            return None
+    return None
+
+
+def percent_decoded(text: str) -> str:
+    """Decode ``%xx`` as UTF-8, with U+FFFD for what is not; what cannot be decoded stays as it is."""
+    if "%" not in text:
+        return text
+    # The same as unquote(text) in half the time.
+    return unquote_to_bytes(text).decode("utf-8", "replace") if text.isascii() else unquote(text)
+
+
+def any_text(value: object) -> str | None:
+    """Return any object as a text that has a UTF-8 form; None for None and where ``str(value)`` fails. Never raises."""
+    if value is None:
+        return None
+    text = plain_text(value)
+    if text is None:
+        try:
+            text = str.__str__(str(value))
+        except Exception:
+            return None
+    # A lone surrogate has no UTF-8 form: quote() and the carrier's encoder would raise.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def outgoing(baggage: Mapping[str, str], notes: list[str]) -> list[Item]:
+    """Return the items that may be sent; note the others by the name of their counter.
+
+    A value that is not a text is sent as ``str(value)``: OpenTelemetry's baggage takes any object.
+    """
+    items: list[Item] = []
+    for key, value in baggage.items():
+        if not isinstance(key, str) or not _TOKEN.fullmatch(key):
+            notes.append("baggage.dropped.key")
+            continue
+        text = any_text(value)
+        if text is None:
+            notes.append("baggage.dropped.value")
+        else:
+            items.append((key, text, text if _UNRESERVED.fullmatch(text) else quote(text, safe="")))
+    return items
+
+
+def lower_keys(items: Iterable[Item], notes: list[str]) -> Iterable[Item]:
+    """Return the items with keys in lower case, for header names, which have no case.
+
+    Of keys that differ only in case the one that is in lower case already is kept, else the first.
+    """
+    lowered: dict[str, Item] = {}
+    for key, text, quoted in items:
+        lower = key.lower()
+        if lower in lowered:
+            notes.append("baggage.dropped.collision")
+            if key != lower:
+                continue
+        lowered[lower] = (lower, text, quoted)
+    return lowered.values()
+
+
+def _texts(value: object, lines: Lines) -> Iterable[str]:
+    if not isinstance(value, list | tuple):
+        text = plain_text(value)
+        return () if text is None else (text,)
+    texts = [text for text in map(plain_text, value) if text is not None]
+    return texts if lines is Lines.LIST else dict.fromkeys(texts)

@@ -1,0 +1,330 @@
+"""The settings: one field, one row of SETTINGS, one ``OT_BRIDGE_*`` variable each.
+
+The rows drive the checks, :meth:`Settings.from_env` and the table of settings in compat_matrix.md. To add a setting,
+add a field to :class:`Settings`; everything else follows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from ot_bridge import telemetry
+from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
+from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
+from ot_bridge.errors import ConfigError
+
+__all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
+
+ENV_PREFIX: Final = "OT_BRIDGE_"
+DEFAULT_FORMATS: Final = ("jaeger", "tracecontext", "baggage")
+
+_ARGUMENT: Final = "argument"
+_OTEL_PROPAGATORS: Final = "OTEL_PROPAGATORS"
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 7230, section 3.2.6
+_TAKEN_HEADERS: Final = ("traceparent", "tracestate", "baggage")
+
+
+class _RejectedError(Exception):
+    """Why a kind does not take a value; the caller adds the key and the origin."""
+
+    def __init__(self, found: object, wanted: str, known: Iterable[object] = ()) -> None:
+        super().__init__(wanted)
+        self.found, self.wanted, self.known = found, wanted, known
+
+
+class Kind(NamedTuple):
+    """What values a setting takes: in words, from Python, and from the text of a variable."""
+
+    wanted: str
+    accept: Callable[[object], object]
+    parse: Callable[[str], object]
+
+
+def _choice(*known: str | int) -> Kind:
+    def accept(value: object) -> object:
+        # With "in" alone True would pass for 1, and 64.0 for 64.
+        if any(type(value) is type(one) and value == one for one in known):
+            return value
+        raise _RejectedError(value, one_of(known), known)
+
+    def parse(text: str) -> object:
+        return next((one for one in known if str(one) == text.lower()), text)
+
+    return Kind(one_of(known), accept, parse)
+
+
+def _flag() -> Kind:
+    wanted = "True or False (in a variable 1, 0, true, false, yes, no, on or off)"
+
+    def accept(value: object) -> object:
+        if isinstance(value, bool):
+            return value
+        raise _RejectedError(value, wanted, ("true", "false", "yes", "no", "on", "off"))
+
+    def parse(text: str) -> object:
+        flag = parse_flag(text)
+        return text if flag is None else flag
+
+    return Kind(wanted, accept, parse)
+
+
+def _formats(known: tuple[str, ...]) -> Kind:
+    wanted = f"names out of {', '.join(known)}, each once, or none"
+
+    def accept(value: object) -> object:
+        if isinstance(value, str):
+            names = [name.strip() for name in value.split(",") if name.strip()]
+        elif isinstance(value, list | tuple):
+            names = list(value)
+        else:
+            raise _RejectedError(value, wanted)
+        if names == ["none"]:
+            return ()
+        for name in names:
+            if name not in known:
+                raise _RejectedError(name, wanted, known)
+        for name in names:
+            if names.count(name) > 1:
+                raise _RejectedError(name, f"{name!r} at most once")
+        return tuple(names)
+
+    return Kind(wanted, accept, lambda text: text.lower())
+
+
+def _length() -> Kind:
+    wanted = "an integer above 0, or None (in a variable none) for no limit"
+
+    def accept(value: object) -> object:
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+            return value
+        raise _RejectedError(value, wanted)
+
+    def parse(text: str) -> object:
+        # int(text) is too kind: it also reads "1_000" and Arabic digits.
+        if re.fullmatch("[0-9]{1,18}", text):
+            return int(text)
+        return None if text.lower() == "none" else text
+
+    return Kind(wanted, accept, parse)
+
+
+def _seconds() -> Kind:
+    wanted = "a finite number of seconds, at least 0"
+
+    def accept(value: object) -> object:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+            return float(value)
+        raise _RejectedError(value, wanted)
+
+    def parse(text: str) -> object:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+
+    return Kind(wanted, accept, parse)
+
+
+def _header() -> Kind:
+    wanted = "an HTTP header name (RFC 7230 token)"
+
+    def accept(value: object) -> object:
+        if isinstance(value, str) and _TOKEN.fullmatch(value):
+            return value.lower()
+        raise _RejectedError(value, wanted)
+
+    return Kind(wanted, accept, str)
+
+
+def _text() -> Kind:
+    wanted = "a non-empty str"
+
+    def accept(value: object) -> object:
+        if isinstance(value, str) and value.strip():
+            return value
+        raise _RejectedError(value, wanted)
+
+    return Kind(wanted, accept, str)
+
+
+class Setting(NamedTuple):
+    """One row: a field of :class:`Settings` as data."""
+
+    name: str
+    kind: Kind
+    default: object
+    meaning: str
+    since: str
+
+    @property
+    def env(self) -> str:
+        """The variable that sets it."""
+        return ENV_PREFIX + self.name.upper()
+
+    def check(self, value: object, origin: str) -> Any:  # the field's own type
+        """Return the value to store. Raises ConfigError when it cannot be used."""
+        try:
+            return self.kind.accept(value)
+        except _RejectedError as reason:
+            raise wrong(self.name, reason.found, origin, reason.wanted, reason.known) from None
+
+
+def _field(kind: Kind, default: object, meaning: str, since: str = "0.1.0") -> Any:
+    return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning, "since": since})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the bridge behaves. Immutable and checked: an object that exists is valid.
+
+    Every field has a default; ``dataclasses.replace(settings, ...)`` gives a changed copy.
+
+    Raises:
+        ConfigError: unknown field or unusable value; the text names the field, the value, where it came from and the
+            closest valid one.
+    """
+
+    extract: tuple[str, ...] = _field(
+        _formats(KNOWN_EXTRACT), DEFAULT_FORMATS, "Header formats read, in order of precedence."
+    )
+    inject: tuple[str, ...] = _field(_formats(KNOWN_INJECT), DEFAULT_FORMATS, "Header formats written.")
+    trace_id_bits: int = _field(_choice(128, 64), 128, "Width in bits of the trace ids that start here.")
+    references: str = _field(
+        _choice("explicit", "jaeger"),
+        "explicit",
+        "explicit: references win over the active span, the first CHILD_OF is the parent; "
+        "jaeger: the active span wins, else the first reference.",
+    )
+    semconv: str = _field(
+        _choice("legacy", "dup", "new"), "legacy", "Attribute names: as the tags, both names, or OpenTelemetry's."
+    )
+    strict_extract: bool = _field(
+        _flag(), default=False, meaning="extract raises SpanContextCorruptedException for a malformed trace header."
+    )
+    error_false_as_ok: bool = _field(_flag(), default=False, meaning="The tag error=False sets the status to OK.")
+    status_from_http: bool = _field(
+        _flag(), default=True, meaning="An HTTP status code sets the status ERROR: from 500 on servers, from 400 else."
+    )
+    error_log_sets_status: bool = _field(
+        _flag(), default=False, meaning="A log with event=error sets the status ERROR."
+    )
+    late_sampling: bool = _field(
+        _flag(), default=False, meaning="Record every span and take sampling.priority into account until finish."
+    )
+    stringify_sequences: bool = _field(
+        _flag(), default=False, meaning="Lists become text, as in jaeger-client, instead of arrays."
+    )
+    max_tag_value_length: int | None = _field(_length(), None, "Characters kept of a tag or log value.")
+    max_traceback_length: int | None = _field(_length(), None, "Characters kept of a stack trace.")
+    baggage_plus_is_space: bool = _field(
+        _flag(), default=False, meaning="A plus in a baggage header value is read as a space."
+    )
+    trace_id_header: str = _field(_header(), "uber-trace-id", "Header of the Jaeger trace context.")
+    baggage_header_prefix: str = _field(_header(), "uberctx-", "Prefix of the Jaeger baggage headers.")
+    debug_id_header: str = _field(_header(), "jaeger-debug-id", "Header that forces a trace and names it.")
+    baggage_header: str = _field(_header(), "jaeger-baggage", "Header for baggage by hand.")
+    scope_name: str = _field(_text(), "opentracing-shim", "Name of the instrumentation scope on exported spans.")
+    close_timeout_s: float = _field(_seconds(), 5.0, "Seconds that close() and the interpreter's exit may take.")
+
+    def __new__(cls, *positional: object, **values: object) -> Settings:
+        """Refuse unknown fields with an error that names the closest one: the generated __init__ cannot."""
+        if positional:
+            raise wrong("Settings", positional[0], _ARGUMENT, "keyword arguments, such as extract=('jaeger',)")
+        for name, value in values.items():
+            if name not in _BY_NAME:
+                raise _unknown(name, value, _ARGUMENT)
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for setting in SETTINGS:
+            object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name), _ARGUMENT))
+        self._check_headers()
+
+    def _check_headers(self) -> None:
+        taken = dict.fromkeys(_TAKEN_HEADERS, "another format")
+        for name in ("trace_id_header", "debug_id_header", "baggage_header"):
+            header = getattr(self, name)
+            if header in taken:
+                raise wrong(name, header, _ARGUMENT, f"a header that {taken[header]} does not use")
+            if header.startswith(self.baggage_header_prefix):
+                wanted = f"a header outside baggage_header_prefix {self.baggage_header_prefix!r}"
+                raise wrong(name, header, _ARGUMENT, wanted)
+            taken[header] = name
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+        """Read the ``OT_BRIDGE_*`` variables; where extract or inject is not set, ``OTEL_PROPAGATORS`` too.
+
+        An empty variable counts as unset. An unknown ``OT_BRIDGE_*`` variable is warned of once.
+
+        Args:
+            environ: the variables; None for ``os.environ``.
+            **overrides: fields that win over the variables.
+
+        Raises:
+            ConfigError: a variable or an override cannot be used.
+        """
+        environ = os.environ if environ is None else environ
+        _warn_of_unknown(environ)
+        values: dict[str, Any] = {}
+        for setting in SETTINGS:
+            text = read(setting.env, environ)
+            if setting.name not in overrides and text is not None:
+                values[setting.name] = setting.check(setting.kind.parse(text), f"{VARIABLE} {setting.env}")
+        propagators = read(_OTEL_PROPAGATORS, environ)
+        if propagators is not None:
+            values = {
+                "extract": _from_propagators(propagators, KNOWN_EXTRACT),
+                "inject": _from_propagators(propagators, KNOWN_INJECT),
+                **values,
+            }
+        return cls(**{**values, **overrides})
+
+
+def _row(field: dataclasses.Field[Any]) -> Setting:
+    return Setting(
+        field.name, field.metadata["kind"], field.default, field.metadata["meaning"], field.metadata["since"]
+    )
+
+
+SETTINGS: Final = tuple(_row(field) for field in dataclasses.fields(Settings))
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+
+def _unknown(name: str, value: object, origin: str) -> ConfigError:
+    near = closest(name, _BY_NAME)
+    hint = f"; did you mean {near!r}?" if near else ""
+    return ConfigError(f"unknown setting {name}={value!r} ({origin}), expected one of {', '.join(_BY_NAME)}{hint}")
+
+
+def _warn_of_unknown(environ: Mapping[str, str]) -> None:
+    known = [setting.env for setting in SETTINGS]
+    for name in environ:
+        if name.startswith(ENV_PREFIX) and name not in known:
+            near = closest(name, known)
+            hint = f"; did you mean {near}?" if near else ""
+            telemetry.warn_once(f"config.unknown.{name}", "ignoring unknown %s %s%s", VARIABLE, name, hint)
+
+
+def _from_propagators(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Translate OTEL_PROPAGATORS into format names, in its order."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if "none" in names:
+        return ()
+    formats: dict[str, None] = {}
+    for name in names:
+        if name == "ot_bridge":
+            formats.update(dict.fromkeys(DEFAULT_FORMATS))
+        elif name in known:
+            formats[name] = None
+        else:
+            telemetry.warn_once(
+                f"config.propagator.{name}", "%s: ot_bridge has no format %r, it is left out", _OTEL_PROPAGATORS, name
+            )
+    return tuple(formats)

@@ -1,0 +1,184 @@
+"""The span context: OpenTelemetry's and OpenTracing's in one immutable object, with the baggage in it.
+
+Also the two keys under which OpenTelemetry's Context keeps the span and the baggage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import opentracing
+from opentelemetry import baggage as otel_baggage
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    DEFAULT_TRACE_OPTIONS,
+    DEFAULT_TRACE_STATE,
+    INVALID_SPAN,
+    SpanContext,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
+
+from ot_bridge.values import clean_key, to_text
+
+__all__ = ["BAGGAGE_KEY", "FLAGS", "SPAN_KEY", "BridgeSpanContext", "debug_state", "foreign_context"]
+
+# The keys are private names; a span, or an item, set in an empty Context shows them.
+SPAN_KEY: Final[str] = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+BAGGAGE_KEY: Final[str] = next(iter(otel_baggage.set_baggage("k", "v", Context())))
+
+FLAGS: Final = tuple(TraceFlags(bits) for bits in range(4))
+"""Trace flags by their two defined bits, 1 sampled and 2 random: one object each for all spans."""
+
+_DEBUG_MEMBER: Final = ("jaeger", "d:1")
+_MAX_MEMBERS: Final = 32
+_NO_BAGGAGE: Final[dict[str, str]] = {}
+
+
+class BridgeSpanContext(opentracing.SpanContext, SpanContext):
+    """What a span hands to its children and to other processes. Immutable; can be copied and pickled.
+
+    A context without ids is a *container*: ``is_valid`` is false, and it carries baggage or a debug id only.
+    It equals another context with the same ids, flags and trace state; baggage takes no part, as in OpenTelemetry.
+
+    Args:
+        trace_id: 128-bit integer, 0 when there is none.
+        span_id: 64-bit integer, 0 when there is none.
+        is_remote: whether it came from another process.
+        trace_flags: W3C flags, sampled and random.
+        trace_state: W3C trace state.
+        baggage: items; copied.
+        debug: Jaeger's debug flag.
+        debug_id: the value of a ``jaeger-debug-id`` header.
+    """
+
+    def __new__(
+        cls,
+        trace_id: int = 0,
+        span_id: int = 0,
+        is_remote: bool = False,
+        trace_flags: TraceFlags | None = DEFAULT_TRACE_OPTIONS,
+        trace_state: TraceState | None = DEFAULT_TRACE_STATE,
+        baggage: Mapping[str, str] | None = None,
+        debug: bool = False,
+        debug_id: str | None = None,
+    ) -> BridgeSpanContext:
+        base = SpanContext(trace_id, span_id, is_remote, trace_flags, trace_state)
+        items = {clean_key(key): to_text(value) for key, value in baggage.items()} if baggage else _NO_BAGGAGE
+        return cast("BridgeSpanContext", tuple.__new__(cls, (*base, items, bool(debug), debug_id)))
+
+    def __getnewargs__(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return (*self[:5], dict(self[6]), self[7], self[8])  # type: ignore[misc]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SpanContext) and tuple(self)[:6] == tuple(other)[:6]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((self[0], self[1]))
+
+    @property
+    def baggage(self) -> Mapping[str, str]:
+        """The items, read-only."""
+        return MappingProxyType(self[6])  # type: ignore[misc]
+
+    @property
+    def debug(self) -> bool:
+        """Whether Jaeger's debug flag is set."""
+        return self[7]  # type: ignore[misc,no-any-return]
+
+    @property
+    def debug_id(self) -> str | None:
+        """The correlation id of a ``jaeger-debug-id`` header, None without one."""
+        return self[8]  # type: ignore[misc,no-any-return]
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the trace is sampled."""
+        return bool(self[3] & 1)
+
+    @property
+    def flags(self) -> int:
+        """The flags as Jaeger counts them: 1 sampled, 2 debug."""
+        return (self[3] & 1) | (2 if self.debug else 0)
+
+    def unwrap(self) -> SpanContext:
+        """Return OpenTelemetry's span context: this object is one."""
+        return self
+
+    def with_baggage_item(self, key: Any, value: Any) -> BridgeSpanContext:
+        """Return a context with one item more, or with one less when ``value`` is None."""
+        name = clean_key(key)
+        items = {**self[6]}  # type: ignore[misc]
+        if value is None:
+            items.pop(name, None)
+        elif name:
+            items[name] = to_text(value)
+        return self.with_baggage(items)
+
+    def with_baggage(self, items: dict[str, str]) -> BridgeSpanContext:
+        """Return a context with these items. The dict is kept, not copied: nobody may change it any more."""
+        return cast("BridgeSpanContext", tuple.__new__(type(self), (*self[:6], items, *self[7:])))
+
+    def with_sampling(self, *, sampled: bool, debug: bool) -> BridgeSpanContext:
+        """Return a context with another sampling decision."""
+        flags = FLAGS[(self[3] & 2) | sampled]
+        state = debug_state(self[4], debug=debug)
+        return cast(
+            "BridgeSpanContext", tuple.__new__(type(self), (*self[:3], flags, state, *self[5:7], debug, self[8]))
+        )
+
+    @classmethod
+    def of(cls, context: SpanContext, baggage: Mapping[str, str] | None = None) -> BridgeSpanContext:
+        """Return a bridge context for any OpenTelemetry one, with the baggage given.
+
+        The debug flag of a context that is not the bridge's own is read from its trace state.
+        """
+        sampled = bool(context.trace_flags & 1)
+        debug = sampled and bool(getattr(context, "debug", False) or is_debug_state(context.trace_state))
+        return cls(*tuple(context)[:5], baggage, debug)
+
+    def __repr__(self) -> str:
+        more = f", baggage={self[6]!r}, debug={self.debug}, debug_id={self.debug_id!r})"  # type: ignore[misc]
+        return super().__repr__()[:-1] + more
+
+
+def foreign_context(context: Any) -> BridgeSpanContext | None:
+    """Return the context of another OpenTracing implementation, None when it has neither ids nor baggage.
+
+    jaeger-client's has integer ids and flags. Other tracers number their spans in ways of their own.
+    """
+    try:
+        trace_id, span_id = getattr(context, "trace_id", None), getattr(context, "span_id", None)
+        found = getattr(context, "baggage", None)
+        baggage = dict(found) if isinstance(found, Mapping) else {}
+        flags = getattr(context, "flags", None)
+        if type(trace_id) is type(span_id) is type(flags) is int and 0 < trace_id < 2**128 and 0 < span_id < 2**64:
+            read = BridgeSpanContext(trace_id, span_id, False, None, None, baggage)
+            return read.with_sampling(sampled=bool(flags & 1), debug=flags & 3 == 3)
+        return BridgeSpanContext(baggage=baggage) if baggage else None
+    except Exception:
+        return None
+
+
+def is_debug_state(state: TraceState) -> bool:
+    """Tell whether a trace state carries the debug flag, in the bridge's private member ``jaeger=d:1``."""
+    return bool(state) and state.get(_DEBUG_MEMBER[0]) == _DEBUG_MEMBER[1]
+
+
+def debug_state(state: TraceState, *, debug: bool) -> TraceState:
+    """Return the trace state with the debug member in front, or without it.
+
+    The member lives in the context of every local span: that is how the flag passes through native spans.
+    """
+    if is_debug_state(state) == debug:
+        return state
+    rest = [member for member in state.items() if member[0] != _DEBUG_MEMBER[0] or not debug]
+    if debug:
+        return TraceState([_DEBUG_MEMBER, *rest[: _MAX_MEMBERS - 1]])
+    return TraceState([member for member in rest if member != _DEBUG_MEMBER])

@@ -1,0 +1,101 @@
+"""A scope manager that the user brought: it decides what is active, and OpenTelemetry's Context is kept in step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import opentracing
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context, get_current
+
+from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY
+from ot_bridge.scope import SCOPE_KEY, BridgeScope, BridgeScopeManager, native_on_top, otel_side
+
+if TYPE_CHECKING:
+    from ot_bridge.tracer import BridgeTracer
+
+__all__ = ["DelegatingScopeManager"]
+
+_OURS = "_ot_bridge_scope"
+
+
+class _DelegatedScope(BridgeScope):
+    """A scope of the bridge over one of the user's scope manager, which finishes the span when it is closed."""
+
+    def __init__(self, manager: DelegatingScopeManager, span: Any, finish_on_close: bool, theirs: Any) -> None:
+        super().__init__(manager, span, finish_on_close)
+        self._theirs = theirs
+        self.context: Context | None = None  # what was attached: their manager may find the scope where that is not
+
+    def _finish_span(self) -> None:
+        self.context = None
+        if self._manager.delegate.active is self._theirs:  # type: ignore[attr-defined]
+            self._theirs.close()
+        else:  # their manager would not close a scope that it does not hold for active
+            super()._finish_span()
+
+
+class DelegatingScopeManager(BridgeScopeManager):
+    """Stands in for the user's scope manager: ``isinstance`` finds their class, their other attributes are there.
+
+    Args:
+        tracer: the tracer whose scopes these are.
+        delegate: any OpenTracing scope manager.
+    """
+
+    def __init__(self, tracer: BridgeTracer, delegate: opentracing.ScopeManager) -> None:
+        super().__init__(tracer)
+        self.delegate = delegate
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        # Libraries ask for the class: opentracing_instrumentation insists on TornadoScopeManager.
+        return type(self.delegate)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.delegate, name)
+
+    def activate(self, span: Any, finish_on_close: bool = True) -> BridgeScope:
+        """Activate a span in the user's scope manager, and in OpenTelemetry's Context."""
+        span = self._seen(span)
+        theirs = self.delegate.activate(span, finish_on_close)
+        scope = _DelegatedScope(self, span, finish_on_close, theirs)
+        setattr(theirs, _OURS, scope)
+        scope.open()
+        scope.context = get_current()
+        return scope
+
+    @property
+    def active(self) -> Any:
+        """What the user's scope manager holds for active, unless a native span was started inside."""
+        context, theirs = get_current(), self._theirs()
+        if native_on_top(context) is not None:
+            return self._showing(context)
+        return getattr(theirs, _OURS, theirs)
+
+    def current(self) -> tuple[Context, trace_api.Span | None]:
+        """Return the Context that a new span starts in, and the OpenTelemetry span that is current in it."""
+        context, theirs = get_current(), self._theirs()
+        native = native_on_top(context)
+        if native is not None:
+            return context, native
+        scope = getattr(theirs, _OURS, None)
+        if isinstance(scope, _DelegatedScope) and scope.context is not None:
+            return (context if context.get(SCOPE_KEY) is scope else scope.context), scope._otel_span
+        bare = {key: value for key, value in context.items() if key not in (SPAN_KEY, SCOPE_KEY)}
+        if theirs is None or theirs.span is None:
+            if context.get(SCOPE_KEY) is not None:
+                bare.pop(BAGGAGE_KEY, None)  # of a scope that their manager does not know here
+            return Context(bare), None
+        span, baggage = otel_side(theirs.span)  # activated in their manager, past the tracer
+        return Context({**bare, SPAN_KEY: span, BAGGAGE_KEY: baggage}), span
+
+    def _theirs(self) -> Any:
+        """Return their active scope, after letting go of those that were closed in another thread or task."""
+        theirs = self.delegate.active
+        while theirs is not None and getattr(getattr(theirs, _OURS, None), "_closed", False):
+            theirs.close()
+            if self.delegate.active is theirs:
+                return None
+            theirs = self.delegate.active
+        return theirs

@@ -1,0 +1,165 @@
+"""The way out: ``OTEL_*`` variables -> span processors and exporters. Nothing else in the package imports an exporter.
+
+Exporters are imported when they are chosen: a process that exports over HTTP never loads grpc. Endpoint, headers, TLS,
+compression and time-out are the official exporters' own reading of their variables; here they are only checked, so that
+a mistake is an error at start and not a log line at each export.
+
+Source: OpenTelemetry specification 1377f53b, protocol/exporter.md and configuration/sdk-environment-variables.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
+
+from ot_bridge import telemetry
+from ot_bridge.environment import VARIABLE, build_named, read, read_choice, read_integer, read_number, wrong
+from ot_bridge.errors import ConfigError
+from ot_bridge.shutdown import flush_provider, shutdown_provider
+
+__all__ = ["build_processors", "flush_provider", "shutdown_provider"]
+
+_TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
+_GROUP: Final = "opentelemetry_traces_exporter"
+_HTTP: Final = "http/protobuf"
+_GRPC: Final = "grpc"
+_DEFAULT_ENDPOINTS: Final = {_HTTP: "http://localhost:4318/v1/traces", _GRPC: "http://localhost:4317"}
+_COMPRESSIONS: Final = {_HTTP: ("none", "gzip", "deflate"), _GRPC: ("none", "gzip")}
+# Targets that gRPC resolves itself; the official exporter hands them on unread.
+_GRPC_SCHEMES: Final = ("http", "https", "dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds", "vsock")
+_GRPC_PORT: Final = 4317
+
+
+def build_processors() -> tuple[SpanProcessor, ...]:
+    """Build the processors that ``OTEL_TRACES_EXPORTER`` names: otlp (default), console, none, or an entry point.
+
+    Raises:
+        ConfigError: a variable that the chosen exporters read cannot be used. Nothing is left running.
+    """
+    names = _exporter_names()
+    batch = _batch_arguments()
+    exporters: list[tuple[str, SpanExporter]] = []
+    try:
+        exporters.extend((name, _build_exporter(name)) for name in names)
+    except Exception as error:
+        for _, exporter in exporters:
+            exporter.shutdown()
+        if isinstance(error, ConfigError):
+            raise
+        reason = f"building the exporters failed with {type(error).__name__}: {error}"
+        raise ConfigError(f"cannot use {_TRACES_EXPORTER}={','.join(names)}: {reason}") from error
+    return tuple(
+        SimpleSpanProcessor(exporter) if name == "console" else BatchSpanProcessor(exporter, **batch)
+        for name, exporter in exporters
+    )
+
+
+def _exporter_names() -> list[str]:
+    text = read(_TRACES_EXPORTER) or "otlp"
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if names == ["none"]:
+        return []
+    if "none" in names:
+        raise wrong(_TRACES_EXPORTER, text, VARIABLE, "'none' alone or names without it")
+    return names
+
+
+def _batch_arguments() -> dict[str, int]:
+    queue = read_integer("OTEL_BSP_MAX_QUEUE_SIZE", 2048, least=1)
+    batch = read_integer("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(512, queue), least=1)
+    if batch > queue:
+        wanted = f"at most OTEL_BSP_MAX_QUEUE_SIZE, {queue}"
+        raise wrong("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch, VARIABLE, wanted)
+    return {
+        "max_queue_size": queue,
+        "max_export_batch_size": batch,
+        "schedule_delay_millis": read_integer("OTEL_BSP_SCHEDULE_DELAY", 5000, least=1),
+        "export_timeout_millis": read_integer("OTEL_BSP_EXPORT_TIMEOUT", 30000),
+    }
+
+
+def _build_exporter(name: str) -> SpanExporter:
+    if name == "console":
+        return ConsoleSpanExporter(out=sys.stdout)
+    if name == "otlp":
+        return _build_otlp()
+    return build_named(_TRACES_EXPORTER, name, _GROUP, SpanExporter, known=["otlp", "console", "none"])
+
+
+def _build_otlp() -> SpanExporter:
+    protocol = read_choice(_first_set("PROTOCOL"), tuple(_DEFAULT_ENDPOINTS), _HTTP)
+    _check_endpoint(protocol)
+    _check_headers()
+    _check_files()
+    read_number(_first_set("TIMEOUT"), 10, above_zero=True)
+    compression = read_choice(_first_set("COMPRESSION"), _COMPRESSIONS[protocol], "none")
+    # Some exporters take an empty variable for an endpoint.
+    endpoint = None if read(_first_set("ENDPOINT")) else _DEFAULT_ENDPOINTS[protocol]
+    if protocol == _HTTP:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+
+        return HttpSpanExporter(endpoint=endpoint)
+
+    read_choice(_first_set("INSECURE"), ("true", "false"), "false")
+    from grpc import Compression
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+
+    # The gRPC exporter knows the word gzip only: "none", which the specification has, would be an exception.
+    no_compression = Compression.NoCompression if compression == "none" else None
+    return GrpcSpanExporter(endpoint=endpoint, compression=no_compression)
+
+
+def _first_set(suffix: str) -> str:
+    """Name the variable that counts: the one for traces, else the one for all signals."""
+    for_traces = f"OTEL_EXPORTER_OTLP_TRACES_{suffix}"
+    return for_traces if read(for_traces) else f"OTEL_EXPORTER_OTLP_{suffix}"
+
+
+def _check_endpoint(protocol: str) -> None:
+    name = _first_set("ENDPOINT")
+    text = read(name)
+    if text is None:
+        return
+    schemes = ("http", "https") if protocol == _HTTP else _GRPC_SCHEMES
+    wanted = f"a URL such as 'http://{text.partition('://')[2] or text}'"
+    try:
+        parts = urlsplit(text)
+        port = parts.port if parts.scheme in ("http", "https") else None
+    except ValueError as error:
+        raise wrong(name, text, VARIABLE, f"a URL: {error}") from None
+    if parts.scheme not in schemes:
+        # The gRPC exporter takes "collector:4317" and, when nobody says insecure, speaks TLS to it.
+        if protocol == _GRPC and "://" not in text and read(_first_set("INSECURE")):
+            return
+        raise wrong(name, text, VARIABLE, wanted)
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        raise wrong(name, text, VARIABLE, "a URL with a host, such as 'http://localhost:4318'")
+    if protocol == _HTTP and port == _GRPC_PORT:
+        telemetry.warn_once(
+            "export.port",
+            "%s: port 4317 is usually gRPC's, and this exports %s; set OTEL_EXPORTER_OTLP_PROTOCOL=grpc or port 4318",
+            name,
+            _HTTP,
+        )
+
+
+def _check_headers() -> None:
+    name = _first_set("HEADERS")
+    for number, item in enumerate((read(name) or "").split(","), start=1):
+        key, equals, _ = item.partition("=")
+        if item.strip() and not (equals and key.strip()):
+            # Headers carry credentials: the value stays out of the message.
+            raise ConfigError(f"cannot use {name}: item {number} ({VARIABLE}) has no '=', expected key=value,key=value")
+
+
+def _check_files() -> None:
+    for suffix in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"):
+        name = _first_set(suffix)
+        path = read(name)
+        if path is not None and not Path(path).is_file():
+            raise wrong(name, path, VARIABLE, "the path of a file")

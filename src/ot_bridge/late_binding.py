@@ -1,0 +1,105 @@
+"""Code that took ``opentracing.tracer`` before install reaches the installed tracer: the old object forwards to it.
+
+Before a tracer is set, OpenTracing's global is one no-op object, and modules keep it (``from opentracing import
+tracer``, ``self.tracer = opentracing.global_tracer()``). That object is turned into a forwarding one. Its bound methods
+(``start = opentracing.tracer.start_span``) and the no-op spans and scopes that it gave out cannot be reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import opentracing
+
+__all__ = ["LateBoundScopeManager", "LateBoundTracer", "bind"]
+
+_TARGET: Final = "_ot_bridge_target"
+
+
+class _Forwarding:
+    """Whatever the class does not define comes from the target: close, flush, settings ..."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Not through self: while an instance is copied its __dict__ is empty, and this would call itself.
+        target = self.__dict__.get(_TARGET)
+        if target is None or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(target, name)
+
+
+class LateBoundTracer(_Forwarding, opentracing.Tracer):
+    """OpenTracing's default tracer after install. Made by :func:`bind` only."""
+
+    @property
+    def scope_manager(self) -> opentracing.ScopeManager:
+        """The installed tracer's scope manager."""
+        return _target(self).scope_manager
+
+    @property
+    def active_span(self) -> opentracing.Span | None:
+        """The installed tracer's active span."""
+        return _target(self).active_span
+
+    def start_active_span(self, *args: Any, **kwargs: Any) -> opentracing.Scope:
+        """As on the installed tracer."""
+        return _target(self).start_active_span(*args, **kwargs)
+
+    def start_span(self, *args: Any, **kwargs: Any) -> opentracing.Span:
+        """As on the installed tracer."""
+        return _target(self).start_span(*args, **kwargs)
+
+    def inject(self, *args: Any, **kwargs: Any) -> None:
+        """As on the installed tracer."""
+        return _target(self).inject(*args, **kwargs)
+
+    def extract(self, *args: Any, **kwargs: Any) -> opentracing.SpanContext:
+        """As on the installed tracer."""
+        return _target(self).extract(*args, **kwargs)
+
+
+class LateBoundScopeManager(_Forwarding, opentracing.ScopeManager):
+    """The default tracer's scope manager after install. Made by :func:`bind` only."""
+
+    def activate(self, *args: Any, **kwargs: Any) -> opentracing.Scope:
+        """As on the installed scope manager."""
+        return _target(self).activate(*args, **kwargs)
+
+    @property
+    def active(self) -> opentracing.Scope | None:
+        """The installed scope manager's active scope."""
+        return _target(self).active
+
+
+def _target(forwarding: _Forwarding) -> Any:  # a tracer or a scope manager
+    return forwarding.__dict__[_TARGET]
+
+
+def bind(early: opentracing.Tracer, installed: opentracing.Tracer) -> Callable[[], None]:
+    """Make ``early`` forward to ``installed`` when it is OpenTracing's own no-op tracer; else leave it alone.
+
+    Returns:
+        A function that makes it the no-op tracer again.
+    """
+    if type(early) is not opentracing.Tracer:
+        return lambda: None
+    undo = contextlib.ExitStack()
+    manager = early.scope_manager
+    if type(manager) is opentracing.ScopeManager:
+        undo.callback(_turn(manager, LateBoundScopeManager, installed.scope_manager))
+    undo.callback(_turn(early, LateBoundTracer, installed))
+    return undo.close
+
+
+def _turn(plain: Any, forwarding: type[_Forwarding], target: object) -> Callable[[], None]:
+    plain_class = type(plain)
+    # First the target: another thread may be in a call.
+    vars(plain)[_TARGET] = target
+    plain.__class__ = forwarding
+
+    def undo() -> None:
+        plain.__class__ = plain_class
+        del vars(plain)[_TARGET]
+
+    return undo

@@ -1,0 +1,218 @@
+"""child_of, references and the active span -> one parent, links and baggage. Anything may be passed; nothing raises.
+
+Rules: semantic differences between OpenTracing's documents, jaeger-client and the OpenTelemetry document are decided in
+RATIONALE.md ("Which reference is the parent?").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import opentracing
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
+
+from ot_bridge.baggage import LiveBaggage, baggage_of, texts
+from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context
+from ot_bridge.scope import BridgeScopeManager
+from ot_bridge.span import BridgeSpan, RecordingSpan
+from ot_bridge.telemetry import count
+
+__all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent"]
+
+_NONE: Final[dict[str, str]] = {}
+_new_tuple: Final[Any] = tuple.__new__
+_CHILD_OF: Final = opentracing.ReferenceType.CHILD_OF
+_FOLLOWS_FROM: Final = opentracing.ReferenceType.FOLLOWS_FROM
+
+REFERENCE_RULES: Final = (
+    ("child_of", "the parent, whatever else is given; no link"),
+    ("references, no child_of", "the first CHILD_OF is the parent, else the first; the active span is not asked"),
+    ("references, no child_of, with references='jaeger'", "the active span is the parent; else the first reference"),
+    ("neither", "the active span is the parent, unless ignore_active_span"),
+    ("a reference that is not the parent", "link with opentracing.ref_type"),
+    ("FOLLOWS_FROM the parent", "link with opentracing.ref_type"),
+    ("CHILD_OF the parent", "no link: the parent edge says it"),
+    ("a reference of unknown type", "link with opentracing.ref_type=follows_from; never the parent"),
+    ("a context without ids", "gives its baggage and debug id; never a link"),
+    ("None, a no-op or unreadable context", "ignored"),
+    ("baggage of several references", "union; the parent's items win"),
+)
+"""What was passed, and what becomes of it: printed in compat_matrix.md."""
+
+
+class Parent(NamedTuple):
+    """What a new span starts from.
+
+    Attributes:
+        context: OpenTelemetry's Context, for the sampler and the processors.
+        span_context: the parent's ids; None for a root.
+        baggage: inherited items; not to be changed.
+        links: links to the other references.
+        debug_id: forces the sampling of a root, when not None.
+    """
+
+    context: Context
+    span_context: SpanContext | None
+    baggage: dict[str, str]
+    links: tuple[Link, ...] = ()
+    debug_id: str | None = None
+
+
+def find_parent(
+    manager: BridgeScopeManager, child_of: Any, references: Any, ignore_active_span: bool, jaeger_rule: bool
+) -> Parent:
+    """Return what a new span starts from.
+
+    Args:
+        manager: knows the active span.
+        child_of: a span, context or scope of any make, or None.
+        references: a reference, several, or None.
+        ignore_active_span: do not fall back on the active span.
+        jaeger_rule: the active span comes before references, and the first reference is the parent.
+    """
+    chosen = None if child_of is None else _referred(child_of)
+    if references is None:
+        if chosen is None:
+            return _active(manager, ignore_active_span)
+        return _explicit(chosen, ())
+    referred = list(_read_references(references))
+    if chosen is None and jaeger_rule and not ignore_active_span:
+        active = _active(manager, False)
+        if active.span_context is not None:
+            return active._replace(links=_links(referred, active.span_context))
+    if chosen is None:
+        chosen = _choose(referred, jaeger_rule)
+        if chosen is None:
+            active = _active(manager, ignore_active_span)
+            return active._replace(links=_links(referred, None))
+    others = () if jaeger_rule else tuple(context for _, context, _ in referred)
+    parent = _explicit(chosen, others)
+    return parent._replace(links=_links(referred, parent.span_context))
+
+
+def active_parent(manager: BridgeScopeManager) -> Parent:
+    """Return what a new span starts from when nothing is said: the active span."""
+    context, span = manager.current()
+    if type(span) is RecordingSpan:
+        own = span._context
+        held = context.get(BAGGAGE_KEY)
+        baggage = own[6] if type(held) is LiveBaggage and held.owner is span else baggage_of(span, context)
+        return _new_tuple(Parent, (context, own, baggage, (), None))  # type: ignore[no-any-return]
+    if span is None and not context:
+        return _new_tuple(Parent, (context, None, _NONE, (), None))  # type: ignore[no-any-return]
+    if isinstance(span, BridgeSpan):
+        baggage = baggage_of(span, context)
+        above: SpanContext | None = span._context
+    else:
+        found = context.get(BAGGAGE_KEY)
+        baggage = texts(found) if isinstance(found, dict) and found else _NONE
+        above = None if span is None else span.get_span_context()
+    if above is not None and not above.is_valid:
+        return Parent(context, None, baggage, debug_id=getattr(above, "debug_id", None))
+    return Parent(context, above, baggage)
+
+
+def context_of(value: Any) -> BridgeSpanContext | None:
+    """Return the context of a span, context or scope of any make; None when it has neither ids, baggage nor debug id."""
+    referred = _referred(value)
+    return None if referred is None else referred[0]
+
+
+_Referred = tuple[BridgeSpanContext, "trace_api.Span | None"]
+
+
+def _referred(value: Any) -> _Referred | None:
+    """Return a context, and the live OpenTelemetry span where there is one."""
+    try:
+        if isinstance(value, opentracing.Scope):
+            value = value.span
+        if isinstance(value, BridgeSpan):
+            found: _Referred | None = (value.context, value.unwrap())
+        elif isinstance(value, BridgeSpanContext):
+            found = (value, None)
+        elif isinstance(value, trace_api.Span):
+            current = get_current()
+            held = current.get(BAGGAGE_KEY) if current.get(SPAN_KEY) is value else None
+            baggage = texts(held) if isinstance(held, dict) else None
+            found = (BridgeSpanContext.of(value.get_span_context(), baggage), value)
+        elif isinstance(value, SpanContext):
+            found = (BridgeSpanContext.of(value), None)
+        else:
+            foreign = foreign_context(getattr(value, "context", None)) or foreign_context(value)
+            found = None if foreign is None else (foreign, None)
+    except Exception:
+        found = None
+    if found is None or not (found[0].is_valid or found[0].baggage or found[0].debug_id):
+        if value is not None:
+            count("parent.ignored")
+        return None
+    return found
+
+
+def _active(manager: BridgeScopeManager, ignore: bool) -> Parent:
+    return Parent(Context(), None, _NONE) if ignore else active_parent(manager)
+
+
+def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext]) -> Parent:
+    context, span = chosen
+    baggage: dict[str, str] = context[6]  # type: ignore[misc]
+    debug_id = context.debug_id
+    for other in others:
+        if other.baggage:
+            baggage = {**other.baggage, **baggage}
+        debug_id = debug_id or other.debug_id
+    current = get_current()
+    values = current.copy()
+    if baggage:
+        values[BAGGAGE_KEY] = baggage
+    else:  # what another request has in the current Context is not for this span's sampler and processors
+        values.pop(BAGGAGE_KEY, None)
+    if not context.is_valid:
+        values.pop(SPAN_KEY, None)
+        return Parent(Context(values), None, baggage, debug_id=debug_id)
+    values[SPAN_KEY] = span if span is not None else NonRecordingSpan(context)
+    return Parent(Context(values), context, baggage)
+
+
+_Reference = tuple[Any, BridgeSpanContext, "trace_api.Span | None"]
+
+
+def _read_references(references: Any) -> Iterable[_Reference]:
+    if isinstance(references, opentracing.Reference) or not isinstance(references, Iterable):
+        references = (references,)
+    for reference in references:
+        if reference is None:
+            continue
+        kind = getattr(reference, "type", _CHILD_OF)
+        target = getattr(reference, "referenced_context", None)
+        if target is None and not hasattr(reference, "referenced_context"):
+            target = reference  # a span or a context where a reference was expected: taken for a parent
+        referred = None if target is None else _referred(target)
+        if referred is not None:
+            yield (kind, *referred)
+
+
+def _choose(referred: list[_Reference], jaeger_rule: bool) -> _Referred | None:
+    known = [entry for entry in referred if jaeger_rule or entry[0] in (_CHILD_OF, _FOLLOWS_FROM)]
+    valid = [entry for entry in known if entry[1].is_valid]
+    if jaeger_rule:
+        order = known[:1]
+    else:
+        order = [entry for entry in valid if entry[0] == _CHILD_OF] + valid + known
+    return order[0][1:] if order else None
+
+
+def _links(referred: list[_Reference], parent: SpanContext | None) -> tuple[Link, ...]:
+    links = []
+    for kind, context, _ in referred:
+        if not context.is_valid:
+            continue
+        edge = kind == _CHILD_OF and parent is not None
+        if edge and context.trace_id == parent.trace_id and context.span_id == parent.span_id:  # type: ignore[union-attr]
+            continue
+        known = kind if kind in (_CHILD_OF, _FOLLOWS_FROM) else _FOLLOWS_FROM
+        links.append(Link(context, {"opentracing.ref_type": known}))
+    return tuple(links)

@@ -1,0 +1,401 @@
+"""Where the wire formats meet OpenTelemetry's Context: all headers of a mixed fleet, read and written in one place.
+
+The rules of precedence are those of this project: every enabled format is read independently; a malformed header is
+the same as an absent one and never hides a good one; the first valid format of ``Settings.extract`` gives the ids.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from opentelemetry import baggage as otel_baggage
+from opentelemetry.context import Context, create_key, get_current
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
+from opentelemetry.trace import (
+    DEFAULT_TRACE_STATE,
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    TraceState,
+    get_current_span,
+    set_span_in_context,
+)
+
+from ot_bridge.codecs import readers, writers
+from ot_bridge.codecs.carrier import CarrierReader, Found, Slot, outgoing
+from ot_bridge.codecs.codec import ListSource, Options, PrefixSource, Rank
+from ot_bridge.codecs.jaeger import JaegerCodec
+from ot_bridge.codecs.tracecontext import DEBUG_MEMBER, members_of, with_debug
+from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
+from ot_bridge.config import Settings
+from ot_bridge.telemetry import count, warn_once
+
+__all__ = ["COUNTERS", "MixedFleetPropagator", "Reading", "debug_id_of", "from_env", "trace_state_of"]
+
+_logger = logging.getLogger("ot_bridge")
+
+COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "extract.<format>": "requests continued with the ids of this format",
+        "extract.container": "requests that brought baggage or a debug id, and no ids",
+        "extract.malformed.<format>": "trace headers that were there and could not be read",
+        "extract.conflict": "requests whose headers named different traces; the first format in order won",
+        "extract.tracestate_dropped": "malformed or oversized tracestate headers beside a good traceparent",
+        "extract.unreadable": "carrier items that are not a name and a value, and getters that raised",
+        "extract.failed": "extractions given up for an error in the bridge; should be 0",
+        "inject.invalid_ids": "contexts whose ids are out of range; only their baggage was written",
+        "inject.tracestate_dropped": "malformed tracestates that were not sent on",
+        "inject.ottrace.zero_id": "trace ids with nothing in the half that ot-tracer-traceid can carry",
+        "inject.setter_failed": "headers that the carrier's setter refused",
+        "inject.failed": "injections given up for an error in the bridge; should be 0",
+        "baggage.dropped.ambiguous": "received items with several different values",
+        "baggage.dropped.member": "received members of a baggage list that are not key=value",
+        "baggage.dropped.limit": "members of a baggage header over 180, 4096 bytes each or 8192 bytes in all",
+        "baggage.dropped.key": "items not sent: the key cannot be part of a header name (RFC 7230 token)",
+        "baggage.dropped.value": "items not sent: no text, or one that the format cannot carry safely",
+        "baggage.dropped.collision": "items not sent by a format without case: another key differs only in case",
+        "baggage.properties": "received W3C baggage members whose properties were not kept",
+    }
+)
+"""Every counter of this module and the codecs, and what it counts."""
+
+_LOW_64: Final = (1 << 64) - 1
+_MAX_TRACE_ID: Final = (1 << 128) - 1
+_FLAGS: Final = tuple(TraceFlags(bits) for bits in range(4))
+_DEBUG_ID_KEY: Final = create_key("ot-bridge-debug-id")
+# The key is a private name of OpenTelemetry's; an item set in an empty Context shows it.
+_BAGGAGE_KEY: Final[str] = next(iter(otel_baggage.set_baggage("k", "v", Context())))
+
+
+class Reading(NamedTuple):
+    """What one carrier said, and what there is to know about it."""
+
+    context: WireContext | None = None
+    """None when there was nothing; a container when there were no ids."""
+    malformed: tuple[str, ...] = ()
+    """A sentence for each malformed trace header."""
+    others: tuple[WireContext, ...] = ()
+    """Valid trace contexts of the formats that did not win, without baggage."""
+    notes: tuple[str, ...] = ()
+    """The counters that this carrier moved."""
+
+
+_NOTHING: Final = Reading()
+
+
+class MixedFleetPropagator(TextMapPropagator):
+    """Reads and writes the headers of old and new services side by side. Nothing here raises at run time.
+
+    Args:
+        extract: formats read, in order of precedence; None for those of ``settings``.
+        inject: formats written; None for those of ``settings``.
+        settings: everything else, such as header names; None for the defaults.
+
+    Raises:
+        ConfigError: a format is unknown.
+    """
+
+    def __init__(
+        self,
+        extract: Sequence[str] | None = None,
+        inject: Sequence[str] | None = None,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        if extract is not None:
+            settings = dataclasses.replace(settings, extract=tuple(extract))
+        if inject is not None:
+            settings = dataclasses.replace(settings, inject=tuple(inject))
+        options = Options(*(getattr(settings, name) for name in Options._fields))
+        reading, writing = readers(settings.extract, options), writers(settings.inject, options)
+        self._decoders = [codec.decode for codec in reading]
+        self._sources = sorted((source for codec in reading for source in codec.sources), key=lambda one: one.rank)
+        self._jaeger = next((codec for codec in reading if isinstance(codec, JaegerCodec)), None)
+        self._extras = {source.header for source in self._sources if isinstance(source, ListSource)}
+        if self._jaeger is not None:
+            self._extras.add(self._jaeger.debug_id_header)
+        self._reader = CarrierReader(
+            {name: lines for codec in reading for name, lines in codec.headers.items()},
+            [source.prefix for source in self._sources if isinstance(source, PrefixSource)],
+        )
+        self._encoders = [codec.encode for codec in writing if codec.writes_ids]
+        self._baggage_encoders = [codec.encode_baggage for codec in writing if codec.writes_baggage]
+        self._fields = frozenset(name for codec in writing for name in codec.fields)
+
+    def read(self, items: Iterable[tuple[object, object]], *, http: bool) -> Reading:
+        """Read the names and values of one carrier. Never raises, whatever they are.
+
+        Args:
+            items: names in any case and order; values as text, bytes (UTF-8) or lists of them.
+            http: HTTP_HEADERS, where Jaeger's values are percent-encoded; else TEXT_MAP.
+        """
+        try:
+            notes: list[str] = []
+            found = self._reader.read(items, notes)
+            if found is not None:
+                return self._understand(found, notes, http)
+            _count(notes)
+            return _NOTHING
+        except Exception:
+            _give_up("extract.failed")
+            return _NOTHING
+
+    def write(self, wire: WireContext, *, http: bool) -> list[tuple[str, str]]:
+        """Return the headers for a context; of a container only the baggage. Never raises.
+
+        No value can end a header or begin another one.
+
+        Args:
+            wire: what to send; its ``debug_id`` and ``format`` play no part.
+            http: HTTP_HEADERS, else TEXT_MAP; see :meth:`read`.
+        """
+        headers: list[tuple[str, str]] = []
+        notes: list[str] = []
+        try:
+            trace_id, span_id = wire.trace_id, wire.span_id
+            if 0 < trace_id <= _MAX_TRACE_ID and 0 < span_id <= _LOW_64:
+                trace_hex, span_hex = trace_id.to_bytes(16, "big").hex(), span_id.to_bytes(8, "big").hex()
+                for encode in self._encoders:
+                    headers += encode(wire, trace_hex, span_hex, notes)
+            elif trace_id or span_id:
+                notes.append("inject.invalid_ids")
+            if wire.baggage:
+                items = outgoing(wire.baggage, notes)
+                for encode_baggage in self._baggage_encoders:
+                    headers += encode_baggage(items, http=http, notes=notes)
+            if notes:
+                _count(notes)
+        except Exception:
+            _give_up("inject.failed")
+        return headers
+
+    def extract(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        getter: Getter[CarrierT] = default_getter,
+    ) -> Context:
+        """Return the context with the remote span and the baggage of the carrier.
+
+        The baggage is merged over what is there. Without ids the span is left as it is; a debug id is then kept for
+        the next local root, see :func:`debug_id_of`. Header names have no case, whatever the getter thinks.
+        """
+        if context is None:
+            context = Context()
+        try:
+            notes: list[str] = []
+            found = self._reader.gather(self._ask(carrier, getter, notes), notes)
+            if found is not None:
+                wire = self._understand(found, notes, http=True).context
+                return context if wire is None else _put(wire, context)
+            _count(notes)
+            return context
+        except Exception:
+            _give_up("extract.failed")
+            return context
+
+    def inject(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        setter: Setter[CarrierT] = default_setter,
+    ) -> None:
+        """Write the span and the baggage of the context, None for the current one, into the carrier."""
+        try:
+            headers = self.write(_take(get_current() if context is None else context), http=True)
+        except Exception:
+            return _give_up("inject.failed")
+        for name, value in headers:
+            try:
+                setter.set(carrier, name, value)
+            except Exception as error:  # noqa: PERF203  (one header that is refused must not cost the others)
+                warn_once("inject.setter_failed", "cannot set header %r: %r from the setter", name, error)
+        return None
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of the headers written; baggage items with a prefix come on top."""
+        return set(self._fields)
+
+    def _ask(
+        self, carrier: CarrierT, getter: Getter[CarrierT], notes: list[str]
+    ) -> Iterable[tuple[object, object]]:
+        """Ask a getter for the headers that mean something."""
+        wanted: dict[str, Slot] = {}
+        try:
+            wanted = self._reader.wanted(getter.keys(carrier))
+        except Exception:
+            notes.append("extract.unreadable")
+        if not wanted:
+            # Not every getter can list its keys.
+            wanted = self._reader.slots
+        values: dict[Slot, object] = {}
+        for name, slot in wanted.items():
+            try:
+                value = getter.get(carrier, name)
+            except Exception:
+                notes.append("extract.unreadable")
+                continue
+            # A getter that knows no case gives the same value for each spelling of a name.
+            if value is not None and (slot not in values or values[slot] != value):
+                values[slot] = value
+                yield name, value
+
+    def _understand(self, found: Found, notes: list[str], http: bool) -> Reading:
+        headers, pairs = found
+        winner: WireContext | None = None
+        others: tuple[WireContext, ...] = ()
+        malformed: tuple[str, ...] = ()
+        for decode in self._decoders:
+            outcome = decode(headers, notes)
+            if outcome is None:
+                continue
+            if isinstance(outcome, Malformed):
+                notes.append("extract.malformed." + outcome.format)
+                malformed = (*malformed, outcome.sentence())
+            elif winner is None:
+                winner = outcome
+                notes.append("extract." + outcome.format)
+            else:
+                others = (*others, outcome)
+        if winner is not None and others:
+            winner = _combine(winner, others, notes)
+        if pairs or not self._extras.isdisjoint(headers):
+            baggage = self._baggage(found, http, notes)
+            debug_id = None if self._jaeger is None else self._jaeger.debug_id(headers, http=http)
+            if winner is not None:
+                winner = winner._replace(baggage=baggage, debug_id=debug_id)
+            elif baggage or debug_id:
+                winner = WireContext(baggage=baggage, debug_id=debug_id)
+                notes.append("extract.container")
+        for note in notes:
+            count(note)
+        for sentence in malformed:
+            _logger.debug(sentence)
+        return tuple.__new__(Reading, (winner, malformed, others, notes))
+
+    def _baggage(self, found: Found, http: bool, notes: list[str]) -> Mapping[str, str]:
+        """Return the union of all sources, the stronger one's value where two have the same key."""
+        parts = [(source, source.read(found, http=http, notes=notes)) for source in self._sources]
+        # uberctx-userid beside the member userId=... is the same item, sent twice by one bridge or OpenTelemetry hop.
+        spelled = {
+            (key.lower(), value)
+            for source, part in parts
+            if source.rank is Rank.W3C_BAGGAGE
+            for key, value in part.items()
+            if key != key.lower()
+        }
+        baggage: dict[str, str] = {}
+        for source, part in parts:
+            if spelled and isinstance(source, PrefixSource):
+                part = {key: value for key, value in part.items() if (key, value) not in spelled}
+            baggage.update(part)
+        return baggage or EMPTY
+
+
+def debug_id_of(context: Context) -> str | None:
+    """Return the ``jaeger-debug-id`` that the next local root of this context has to obey, None without one."""
+    value = context.get(_DEBUG_ID_KEY)
+    return value if isinstance(value, str) else None
+
+
+def trace_state_of(wire: WireContext) -> TraceState:
+    """Return OpenTelemetry's trace state for what was read: with the debug member in front exactly when it is debug."""
+    if not wire.tracestate and not wire.debug:
+        return DEFAULT_TRACE_STATE
+    return TraceState(with_debug(members_of(wire.tracestate) or (), debug=wire.debug))
+
+
+def from_env() -> MixedFleetPropagator:
+    """Return a propagator set up by the ``OT_BRIDGE_*`` variables: the entry point for ``OTEL_PROPAGATORS``.
+
+    Raises:
+        ConfigError: a variable cannot be used.
+    """
+    return MixedFleetPropagator(settings=Settings.from_env())
+
+
+def _combine(winner: WireContext, others: Sequence[WireContext], notes: list[str]) -> WireContext:
+    """Take over what a traceparent of the same trace adds to the winner; note other traces as a conflict."""
+    trace_id, span_id, sampled, debug, random, state, *_ = winner
+    conflict = False
+    for other in others:
+        # A zero high half: an old hop cut the id of the same trace.
+        same = other.trace_id == trace_id or (trace_id <= _LOW_64 and other.trace_id & _LOW_64 == trace_id)
+        if other.format == "tracecontext":
+            if same:
+                trace_id, random, state = other.trace_id, other.random, other.tracestate
+                debug = debug or (sampled and other.debug)
+            else:
+                conflict = True
+        elif not same and other.trace_id != trace_id & _LOW_64:
+            conflict = True
+    if conflict:
+        notes.append("extract.conflict")
+    return WireContext(trace_id, span_id, sampled, debug, random, state, EMPTY, None, winner.format)
+
+
+def _put(wire: WireContext, context: Context) -> Context:
+    """Return the context with what was read in it."""
+    values: dict[str, object] = dict(context)
+    if wire.baggage:
+        held = context.get(_BAGGAGE_KEY)
+        values[_BAGGAGE_KEY] = {**held, **wire.baggage} if isinstance(held, Mapping) else dict(wire.baggage)
+    if not wire.trace_id:
+        if wire.debug_id:
+            values[_DEBUG_ID_KEY] = wire.debug_id
+        return Context(values)
+    flags = _FLAGS[wire.sampled | wire.random << 1]
+    span_context = SpanContext(wire.trace_id, wire.span_id, True, flags, trace_state_of(wire))
+    return set_span_in_context(NonRecordingSpan(span_context), Context(values))
+
+
+def _take(context: Context) -> WireContext:
+    """Return what a context has to send."""
+    span_context = get_current_span(context).get_span_context()
+    flags, state = span_context.trace_flags, span_context.trace_state
+    sampled = bool(flags & TraceFlags.SAMPLED)
+    debug = sampled and bool(getattr(span_context, "debug", False) or (state and _is_debug(state)))
+    baggage = context.get(_BAGGAGE_KEY)
+    if not isinstance(baggage, Mapping):
+        baggage = getattr(span_context, "baggage", EMPTY)
+    return WireContext(
+        span_context.trace_id,
+        span_context.span_id,
+        sampled,
+        debug,
+        bool(flags & TraceFlags.RANDOM_TRACE_ID),
+        state.to_header() if state else "",
+        baggage,
+    )
+
+
+def _is_debug(state: TraceState) -> bool:
+    return state.get(DEBUG_MEMBER[0]) == DEBUG_MEMBER[1]
+
+
+def _count(notes: Iterable[str]) -> None:
+    for note in notes:
+        if note != "baggage.dropped.key":
+            count(note)
+        else:
+            warn_once(
+                note, "baggage items are not sent when their key is not an RFC 7230 token, such as 'user-id'"
+            )
+
+
+def _give_up(counter: str) -> None:
+    count(counter)
+    _logger.debug("%s: the bridge goes on without it", counter, exc_info=True)

@@ -1,0 +1,119 @@
+"""The SDK's TracerProvider from a service name and the ``OTEL_*`` variables, with errors instead of silent defaults.
+
+Where the SDK logs a mistake and goes on (an unknown sampler becomes parentbased_always_on, a bad rate becomes 1.0),
+this raises: a service that samples everything by mistake is found at its start, not on the bill.
+
+Source: OpenTelemetry specification 1377f53b, configuration/sdk-environment-variables.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+
+from ot_bridge.environment import VARIABLE, build_named, read, read_number, wrong
+from ot_bridge.errors import ConfigError
+
+__all__ = ["SAMPLERS", "build_provider", "is_disabled"]
+
+_logger = logging.getLogger("ot_bridge")
+
+_DISABLED: Final = "OTEL_SDK_DISABLED"
+_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
+_SAMPLER_ARG: Final = "OTEL_TRACES_SAMPLER_ARG"
+_SAMPLER_GROUP: Final = "opentelemetry_traces_sampler"
+_ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
+_ID_GENERATOR_GROUP: Final = "opentelemetry_id_generator"
+_RESOURCE: Final = "OTEL_RESOURCE_ATTRIBUTES"
+_SERVICE_NAME: Final = "OTEL_SERVICE_NAME"
+
+
+def _ratio() -> Sampler:
+    # The specification's default is 1.0. The SDK would take NaN as a rate, and then sample nothing.
+    return TraceIdRatioBased(read_number(_SAMPLER_ARG, 1.0, most=1.0))
+
+
+SAMPLERS: Final[Mapping[str, Callable[[], Sampler]]] = {
+    "always_on": lambda: ALWAYS_ON,
+    "always_off": lambda: ALWAYS_OFF,
+    "traceidratio": _ratio,
+    "parentbased_always_on": lambda: ParentBased(ALWAYS_ON),
+    "parentbased_always_off": lambda: ParentBased(ALWAYS_OFF),
+    "parentbased_traceidratio": lambda: ParentBased(_ratio()),
+}
+
+
+def is_disabled() -> bool:
+    """Say whether ``OTEL_SDK_DISABLED`` is true. As specified, anything but true is false."""
+    return (read(_DISABLED) or "").lower() == "true"
+
+
+def build_provider(service_name: str | None, build_processors: Callable[[], Iterable[SpanProcessor]]) -> TracerProvider:
+    """Build a provider that is nobody's global yet and that does not shut itself down at exit.
+
+    Args:
+        service_name: wins over ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES``; None leaves it to them.
+        build_processors: called last, when all else is valid, as it may start threads; not called when
+            ``OTEL_SDK_DISABLED`` is true.
+
+    Raises:
+        ConfigError: a variable cannot be used.
+    """
+    if is_disabled():
+        return TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
+    provider = TracerProvider(
+        sampler=_build_sampler(),
+        resource=_build_resource(service_name),
+        id_generator=_build_id_generator(),
+        span_limits=_build_limits(),
+        shutdown_on_exit=False,
+    )
+    for processor in build_processors():
+        provider.add_span_processor(processor)
+    return provider
+
+
+def _build_resource(service_name: str | None) -> Resource:
+    for number, item in enumerate((read(_RESOURCE) or "").split(","), start=1):
+        key, equals, _ = item.partition("=")
+        if item.strip() and not (equals and key.strip()):
+            raise wrong(_RESOURCE, item, f"{VARIABLE}, item {number}", "key=value,key=value")
+    from_env = read(_SERVICE_NAME)
+    if service_name is None:
+        return Resource.create()
+    if from_env not in (None, service_name):
+        _logger.info(
+            "the service name is %r, as given to install; %s=%s is not used", service_name, _SERVICE_NAME, from_env
+        )
+    return Resource.create({SERVICE_NAME: service_name})
+
+
+def _build_limits() -> SpanLimits:
+    try:
+        return SpanLimits()
+    except ValueError as error:
+        raise ConfigError(f"cannot use a span limit ({VARIABLE}): {error}") from error
+
+
+def _build_sampler() -> Sampler:
+    name = read(_SAMPLER) or "parentbased_always_on"
+    if name.lower() in SAMPLERS:
+        return SAMPLERS[name.lower()]()
+
+    def build(factory: Callable[[str | None], object]) -> object:
+        return factory(read(_SAMPLER_ARG))
+
+    return build_named(_SAMPLER, name, _SAMPLER_GROUP, Sampler, known=SAMPLERS, build=build)  # type: ignore[type-abstract]
+
+
+def _build_id_generator() -> IdGenerator:
+    name = read(_ID_GENERATOR) or "random"
+    if name == "random":
+        return RandomIdGenerator()
+    return build_named(_ID_GENERATOR, name, _ID_GENERATOR_GROUP, IdGenerator, known=["random"])  # type: ignore[type-abstract]

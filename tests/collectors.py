@@ -1,0 +1,123 @@
+"""OTLP collectors on loopback: good ones over both protocols, and the three bad ones that a process must outlive."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+import grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+
+__all__ = ["BAD_COLLECTORS", "Arrival", "grpc_collector", "http_collector"]
+
+
+class Arrival(NamedTuple):
+    """One export request, as it arrived."""
+
+    path: str
+    headers: Mapping[str, str]
+    request: Any
+
+    @property
+    def span_names(self) -> list[str]:
+        """The names of all its spans."""
+        return [
+            span.name
+            for resource_spans in self.request.resource_spans
+            for scope_spans in resource_spans.scope_spans
+            for span in scope_spans.spans
+        ]
+
+
+@contextlib.contextmanager
+def http_collector() -> Iterator[tuple[str, list[Arrival]]]:
+    """Run an OTLP/HTTP collector; give its base URL and what arrives."""
+    arrivals: list[Arrival] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            headers = {key.lower(): value for key, value in self.headers.items()}
+            arrivals.append(Arrival(self.path, headers, ExportTraceServiceRequest.FromString(body)))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing on stderr."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", arrivals
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def grpc_collector() -> Iterator[tuple[str, list[Arrival]]]:
+    """Run an OTLP/gRPC collector; give its URL and what arrives."""
+    arrivals: list[Arrival] = []
+
+    class Service(TraceServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:
+            metadata = dict(context.invocation_metadata())
+            arrivals.append(Arrival("grpc", metadata, request))
+            return ExportTraceServiceResponse()
+
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    add_TraceServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port}", arrivals
+    finally:
+        server.stop(grace=None).wait()
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[int]:
+    # Bound and not listening: nobody else can get the port meanwhile.
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[int]:
+    # The kernel accepts the connections; nobody reads them.
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
+        yield listening.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _unreachable() -> Iterator[int]:
+    # With its backlog full a listening socket leaves new connections without an answer, as a firewall would.
+    with contextlib.ExitStack() as sockets:
+        listening = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+BAD_COLLECTORS = {"refuses": _refusing, "never-answers": _silent, "unreachable": _unreachable}

@@ -1,0 +1,56 @@
+"""What every test gets: no variables from outside, no counts of the test before, no active span left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from ot_bridge import BridgeTracer, bootstrap, telemetry
+
+
+@pytest.fixture(autouse=True)
+def _no_outer_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("OTEL_", "OT_BRIDGE_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(_no_outer_variables: None) -> Iterator[None]:
+    """Fail the test that leaves a span or baggage active, or a tracer installed by somebody else's hand."""
+    telemetry.reset()
+    assert not otel_context.get_current(), "a test before this one left a context active"
+    yield
+    left = otel_context.get_current()
+    otel_context.attach(otel_context.Context())
+    bootstrap._uninstall()
+    assert not left, f"the test left a context active: {left}"
+    assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider), "the test left a global provider"
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    """Keeps the finished spans."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(exporter: InMemorySpanExporter) -> TracerProvider:
+    """An SDK provider that exports to ``exporter`` at once."""
+    provider = TracerProvider(resource=Resource({"service.name": "test"}), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider
+
+
+@pytest.fixture
+def tracer(provider: TracerProvider) -> BridgeTracer:
+    """A bridge tracer over ``provider``; no global is set."""
+    return BridgeTracer(provider)

@@ -1,0 +1,136 @@
+"""The house: which module may import which, what the door shows, what the package needs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+import ot_bridge
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "ot_bridge"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+# The tools have dependencies of their own, and start servers and exporters.
+TOOLS = ("cli", "demo", "matrix")
+PURE = ("codecs", "config", "conventions", "environment", "errors", "semconv", "telemetry", "values", "version")
+CORE_PACKAGES = {"opentracing", "opentelemetry", "grpc"}
+
+
+def part_of(module: Path) -> str:
+    """Return the name of the layer that a module belongs to."""
+    return module.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    """Yield the dotted name of every module that is imported, at the top or in a function."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_imports_go_downwards() -> None:
+    # Its report is in the captured output.
+    assert lint_imports(str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
+
+
+def test_only_export_imports_exporters() -> None:
+    importing = {
+        part_of(module)
+        for module in MODULES
+        for name in imports_of(module)
+        if name.startswith(("opentelemetry.exporter", "grpc", "requests"))
+    }
+    assert importing - set(TOOLS) == {"export"}
+
+
+def test_export_imports_exporters_where_they_are_chosen() -> None:
+    top = ast.parse((SOURCE / "export.py").read_text(encoding="utf-8")).body
+    assert [
+        ast.unparse(node) for node in top if "exporter" in ast.unparse(node) and isinstance(node, ast.ImportFrom)
+    ] == []
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_module_knows_no_sdk(name: str) -> None:
+    modules = [module for module in MODULES if part_of(module) == name]
+    names = {name for module in modules for name in imports_of(module)}
+    assert modules
+    assert {name for name in names if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))} == set()
+
+
+def test_core_needs_its_declared_packages_and_nothing_else() -> None:
+    third_party = {
+        name.partition(".")[0]
+        for module in MODULES
+        if part_of(module) not in TOOLS
+        for name in imports_of(module)
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "ot_bridge", "__future__"}
+    }
+    declared = {
+        re.split(r"[^\w-]", requirement, maxsplit=1)[0]
+        for requirement in metadata.requires("ot-bridge") or ()
+        if "extra ==" not in requirement
+    }
+    assert third_party <= CORE_PACKAGES
+    assert declared == {"opentracing", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp"}
+
+
+def test_door_is_sorted_and_complete() -> None:
+    public = {
+        name for name, value in vars(ot_bridge).items() if getattr(value, "__module__", "").startswith("ot_bridge.")
+    }
+    assert ot_bridge.__all__ == sorted(ot_bridge.__all__)
+    assert set(ot_bridge.__all__) == public | {"__version__"}
+    assert {"telemetry"} <= set(vars(ot_bridge))
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if part_of(module) not in TOOLS], ids=part_of)
+def test_every_name_in_all_exists(module: Path) -> None:
+    dotted = ".".join(module.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+    imported = importlib.import_module(dotted)
+    assert [name for name in getattr(imported, "__all__", []) if not hasattr(imported, name)] == []
+
+
+def test_version_is_the_package_s() -> None:
+    assert ot_bridge.__version__ == metadata.version("ot-bridge")
+
+
+def test_package_is_typed() -> None:
+    assert (SOURCE / "py.typed").read_bytes() == b""
+
+
+def test_no_module_is_a_bag() -> None:
+    assert [
+        module for module in MODULES if module.stem in ("util", "utils", "helper", "helpers", "common", "misc")
+    ] == []
+
+
+def test_importing_the_package_loads_no_exporter_and_no_tool() -> None:
+    program = "import sys, ot_bridge; print(*sorted(name for name in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = run.stdout.split()
+    unwanted = (
+        "grpc",
+        "requests",
+        "google.protobuf",
+        "click",
+        "rich",
+        "flask",
+        "opentelemetry.exporter",
+        "ot_bridge.cli",
+    )
+    assert [name for name in loaded if name.startswith(unwanted)] == []
