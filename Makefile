@@ -1,7 +1,9 @@
 # Everything runs in .venv, which `make` builds by itself from Python 3.10 or later. Nothing global is touched.
 #   make demo          the checkout: six services, one trace
 #   make test          the tests
+#   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
+# Arguments go into ARGS: make demo ARGS=--keep, make test ARGS="-k config -x".
 
 SHELL := /bin/sh
 VENV  := .venv
@@ -11,21 +13,22 @@ BIN   := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$python" && break; done)
 
-# The ends of the ranges in pyproject.toml that `make test-lowest` runs.
+# The lower end of the range in pyproject.toml.
 LOWEST := 1.36.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_USE_PEP517 := 1
 
 .PHONY: help demo test test-lowest lint format check matrix clean
 
 help:
-	@sed -n 's/^#   //p' Makefile
+	@sed -n '/^#   make/s/^#   //p' Makefile
 
 demo: $(VENV)/.demo
-	@$(BIN)/ot-bridge demo
+	@$(BIN)/ot-bridge demo $(ARGS)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -49,7 +52,7 @@ matrix: $(VENV)/.dev
 	mv compat_matrix.md.new compat_matrix.md
 
 test-lowest: $(VENV)-lowest/.dev
-	@$(VENV)-lowest/bin/python -m pytest
+	@$(VENV)-lowest/bin/python -m pytest $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest

@@ -17,7 +17,9 @@ def whole_trace() -> list[SpanRecord]:
     """Return a shop (bridged) that calls a store (old) and a bank (native); the call of the bank times out."""
     timeout = Event("exception", {"exception.type": "requests.exceptions.ReadTimeout", "exception.message": "too slow"})
     return [
-        _span(1, 0, "shop", "buy", 0, 500, "server", error=True, events=(Event("parcel.skipped", {"reason": "unpaid"}),)),
+        _span(
+            1, 0, "shop", "buy", 0, 500, "server", error=True, events=(Event("parcel.skipped", {"reason": "unpaid"}),)
+        ),
         _span(2, 1, "shop", "GET /stock", 10, 20, "client"),
         _span(
             3,
@@ -30,7 +32,18 @@ def whole_trace() -> list[SpanRecord]:
             producer="jaeger-client Python-4.8.0",
             tags={"http.request.header.uber-trace-id": f"{TRACE_ID:x}:2:0:1", "baggage.tier": "gold member"},
         ),
-        _span(4, 1, "shop", "POST /charge", 40, 400, "client", error=True, message="ReadTimeout: too slow", events=(timeout,)),
+        _span(
+            4,
+            1,
+            "shop",
+            "POST /charge",
+            40,
+            400,
+            "client",
+            error=True,
+            message="ReadTimeout: too slow",
+            events=(timeout,),
+        ),
         _span(
             5,
             4,

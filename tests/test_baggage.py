@@ -273,6 +273,35 @@ def test_native_baggage_beside_the_active_span_is_inherited(tracer: BridgeTracer
             assert dict(otel_baggage.get_all()) == {"a": "1", "user": "u"}
 
 
+def test_native_value_beside_the_active_span_is_the_later_word(tracer: BridgeTracer) -> None:
+    with tracer.start_active_span("op") as scope:
+        scope.span.set_baggage_item("a", "1")
+        with native_baggage(a="2"):
+            assert tracer.active_span.get_baggage_item("a") == "2"
+            assert sent(tracer, tracer.active_span) == {"a": "2"}
+        assert tracer.active_span.get_baggage_item("a") == "1"
+
+
+def test_item_set_beside_native_baggage_can_be_read_back_in_both_apis(tracer: BridgeTracer) -> None:
+    with tracer.start_active_span("op") as scope, native_baggage(user="u"):
+        scope.span.set_baggage_item("user", "changed").set_baggage_item("a", "1")
+        assert (scope.span.get_baggage_item("user"), scope.span.get_baggage_item("a")) == ("changed", "1")
+        assert dict(otel_baggage.get_all()) == {"user": "changed", "a": "1"}
+        assert tracer.start_span("child").context.baggage == {"user": "changed", "a": "1"}
+
+
+@pytest.mark.parametrize("remove", [lambda: otel_baggage.remove_baggage("a"), otel_baggage.clear], ids=["one", "all"])
+def test_item_removed_natively_is_neither_read_nor_sent_nor_inherited(tracer: BridgeTracer, remove: Any) -> None:
+    with tracer.start_active_span("op") as scope:
+        scope.span.set_baggage_item("a", "1")
+        token = otel_context.attach(remove())
+        active = tracer.active_span
+        assert active.get_baggage_item("a") is None
+        assert (sent(tracer, active), dict(tracer.start_span("child").context.baggage)) == ({}, {})
+        otel_context.detach(token)
+        assert tracer.active_span.get_baggage_item("a") == "1"
+
+
 def test_native_baggage_beside_a_native_span_is_read_and_sent(tracer: BridgeTracer, provider: TracerProvider) -> None:
     with provider.get_tracer("native").start_as_current_span("native"), native_baggage(user="u"):
         active = tracer.active_span

@@ -78,12 +78,12 @@ def test_service_without_a_port_is_named() -> None:
 
 def test_service_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "_START_LIMIT_S", 0.5)
-    with pytest.raises(DemoError, match="^silent did not start within 0 s$"):
+    with pytest.raises(DemoError, match=r"^silent did not start within 0 s$"):
         Shop([service("one", GREETER), service("silent", "import sys; sys.stdin.read()")], dict(os.environ)).__enter__()
 
 
 def test_program_that_is_not_there_is_named() -> None:
-    with pytest.raises(DemoError, match="^cannot start lost: /no/such/program: No such file or directory$"):
+    with pytest.raises(DemoError, match=r"^cannot start lost: /no/such/program: No such file or directory$"):
         Shop([Service("lost", "nothing", ("/no/such/program",))], {}).__enter__()
 
 
@@ -147,7 +147,9 @@ def test_missing_npm_is_a_reason_when_nothing_is_installed(monkeypatch: pytest.M
     assert find_node(tmp_path / "cache") == NoNode("no 'npm' on PATH to install jaeger-client with")
 
 
-def test_failing_npm_is_a_reason_in_one_line_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failing_npm_is_a_reason_in_one_line_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     _program(tmp_path / "node", "exit 0")
     _program(tmp_path / "npm", "echo 'npm error code ENOTFOUND' >&2; echo 'npm error network' >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path))

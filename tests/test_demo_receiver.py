@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from tests.collectors import http_collector
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.transport.TTransport import TMemoryBuffer
@@ -24,7 +25,6 @@ from ot_bridge.demo.forward import forward, traces_url
 from ot_bridge.demo.jaeger import decode_packet, to_otlp
 from ot_bridge.demo.receiver import Receiver
 from ot_bridge.demo.spans import Event, SpanRecord, records
-from tests.collectors import http_collector
 
 TRACE_HIGH, TRACE_LOW, SPAN_ID, PARENT_ID = 0x5B8EFFF798038103, -0x2D964D9C7EC039F4, -2, 0x1F1E1D1C1B1A1918
 TRACE_ID = (TRACE_HIGH << 64) | (TRACE_LOW % (1 << 64))
@@ -111,7 +111,9 @@ def test_udp_packet_becomes_a_record(receiver: Receiver, protocol: Callable[[TMe
 @pytest.mark.parametrize("compression", [Compression.Gzip, Compression.NoCompression])
 def test_span_of_the_official_exporter_becomes_a_record(receiver: Receiver, compression: Compression) -> None:
     exporter = OTLPSpanExporter(endpoint=f"{receiver.otlp_url}/v1/traces", compression=compression)
-    resource = Resource({"service.name": "bank", "telemetry.sdk.name": "opentelemetry", "telemetry.sdk.language": "python"})
+    resource = Resource(
+        {"service.name": "bank", "telemetry.sdk.name": "opentelemetry", "telemetry.sdk.language": "python"}
+    )
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     span = provider.get_tracer("bank").start_span("charge", kind=trace.SpanKind.CLIENT, start_time=1_000)
@@ -312,5 +314,3 @@ def test_endpoint_is_completed_as_otlp_says(endpoint: str, url: str) -> None:
 def test_unusable_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(ValueError, match="expected an OTLP/HTTP address such as http://localhost:4318"):
         traces_url(endpoint)
-
-

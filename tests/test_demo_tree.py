@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 
 import pytest
-from tests.demo_records import changed, whole_trace
 from rich.console import Console
+from tests.demo_records import changed, whole_trace
 
 from ot_bridge.demo.spans import SpanRecord
 from ot_bridge.demo.tree import draw, duration
@@ -18,16 +18,16 @@ def drawn(spans: list[SpanRecord], width: int, skipped: dict[str, str] | None = 
 
 
 def test_wide_tree_has_a_line_for_each_span_and_each_log() -> None:
-    assert drawn(whole_trace(), 110, {"courier": "nobody called it"}) == [
-        "span                                               duration         produced by                  carried by",
-        "shop buy                                             500 ms  ERROR  ot_bridge 0.1.0",
+    assert drawn(whole_trace(), 108, {"courier": "nobody called it"}) == [
+        "span                                             duration         produced by                  carried by",
+        "shop buy                                           500 ms  ERROR  ot_bridge 0.1.0",
         "  log parcel.skipped  reason=unpaid",
-        "├── shop GET /stock                                   20 ms         ot_bridge 0.1.0",
-        "│   └── store GET /stock                              10 ms         jaeger-client Python-4.8.0   uber-trace-id",
+        "├── shop GET /stock                                 20 ms         ot_bridge 0.1.0",
+        "│   └── store GET /stock                            10 ms         jaeger-client Python-4.8.0   uber-trace-id",
         "│         baggage.tier=gold member",
-        "├── shop POST /charge                                400 ms  ERROR  ot_bridge 0.1.0",
+        "├── shop POST /charge                              400 ms  ERROR  ot_bridge 0.1.0",
         "│     log ReadTimeout: too slow",
-        "│   └── bank POST /charge                            700 ms         opentelemetry-python 1.45.2  traceparent",
+        "│   └── bank POST /charge                          700 ms         opentelemetry-python 1.45.2  traceparent",
         "│         baggage.tier=gold member",
         "└── courier  skipped: nobody called it",
     ]

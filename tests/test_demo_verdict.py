@@ -84,13 +84,13 @@ def test_whole_trace_has_no_failure() -> None:
             id="baggage-mangled",
         ),
         pytest.param(
-            lambda spans: changed(spans, 5, tags={"http.request.header.traceparent": f"00-{TRACE_ID:032x}-{4:016x}-01"}),
+            lambda spans: changed(
+                spans, 5, tags={"http.request.header.traceparent": f"00-{TRACE_ID:032x}-{4:016x}-01"}
+            ),
             "baggage tier='gold member' was lost: nothing in bank read it",
             id="baggage-unread",
         ),
-        pytest.param(
-            lambda spans: changed(spans, 1, events=()), "no span has the log parcel.skipped", id="log-lost"
-        ),
+        pytest.param(lambda spans: changed(spans, 1, events=()), "no span has the log parcel.skipped", id="log-lost"),
         pytest.param(
             lambda spans: [span for span in changed(spans, 1, error=False) if span.span_id not in (4, 5)],
             "no span is marked as an error, expected one in shop",
@@ -108,9 +108,7 @@ def test_whole_trace_has_no_failure() -> None:
         ),
     ],
 )
-def test_verdict_gives_the_reason(
-    spoil: Callable[[list[SpanRecord]], list[SpanRecord]], reason: str | None
-) -> None:
+def test_verdict_gives_the_reason(spoil: Callable[[list[SpanRecord]], list[SpanRecord]], reason: str | None) -> None:
     found = failures(spoil(whole_trace()))
     assert (reason in found) if reason else (found == [])
 
@@ -146,5 +144,6 @@ def test_header_that_does_not_name_the_parent_is_not_followed(header: str) -> No
 
 def test_request_with_a_parent_from_outside_is_whole_only_where_that_is_allowed() -> None:
     spans = changed(whole_trace(), 1, parent_id=99)
-    assert all(finding.good for finding in judge_shape(spans, outside_parent=True))
+    assert all(finding.good for finding in judge_shape(spans, entry="shop"))
+    assert not all(finding.good for finding in judge_shape(spans, entry="store"))
     assert not all(finding.good for finding in judge_shape(spans))

@@ -7,9 +7,12 @@ import io
 import json
 import logging
 import math
+import os
 import pickle
+import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -503,18 +506,14 @@ def test_processor_sees_no_parent_of_a_root_that_ignores_the_active_span(
     assert seen == [0, 0]
 
 
-def test_processor_that_raises_never_reaches_the_application(exporter: InMemorySpanExporter) -> None:
-    class Raises(SpanProcessor):
-        def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-            raise RuntimeError("on_start")
+@pytest.mark.parametrize("method", ["on_start", "_on_ending", "on_end"])
+def test_processor_that_raises_takes_no_span_from_the_others(exporter: InMemorySpanExporter, method: str) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(method)
 
-        def _on_ending(self, span: Span) -> None:
-            raise RuntimeError("_on_ending")
-
-        def on_end(self, span: ReadableSpan) -> None:
-            raise RuntimeError("on_end")
-
-    tracer = BridgeTracer(provider_of(SimpleSpanProcessor(exporter), Raises()))
+    raises = SpanProcessor()
+    setattr(raises, method, fail)
+    tracer = BridgeTracer(provider_of(SimpleSpanProcessor(exporter), raises))
     with tracer.start_active_span("op") as scope:
         scope.span.set_tag("a", 1)
         with tracer.start_span("child"):
@@ -715,8 +714,6 @@ def test_events_count_the_attributes_that_they_dropped(exporter: InMemorySpanExp
 
 
 def test_limits_hold_when_threads_write_together(exporter: InMemorySpanExporter) -> None:
-    import threading  # noqa: PLC0415
-
     limits = SpanLimits(max_span_attributes=8, max_events=8)
     tracer = BridgeTracer(provider_of(SimpleSpanProcessor(exporter), span_limits=limits))
     span = tracer.start_span("op")
@@ -897,10 +894,8 @@ FORK_PROGRAM = textwrap.dedent(
 )
 
 
-@pytest.mark.skipif(not hasattr(sys.modules["os"], "fork"), reason="this system cannot fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_forked_child_records_with_the_resource_of_its_own_process() -> None:
-    import subprocess  # noqa: PLC0415
-
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK_PROGRAM], capture_output=True, text=True, timeout=60, check=False
     )

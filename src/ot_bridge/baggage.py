@@ -39,7 +39,7 @@ class LiveBaggage(dict[str, Any]):
     owner: Owner
 
     def _now(self) -> dict[str, str]:
-        return self.owner._context[6]  # type: ignore[misc,no-any-return]
+        return self.owner._context.items
 
     def copy(self) -> dict[str, Any]:
         now = self._now()
@@ -75,7 +75,7 @@ class LiveBaggage(dict[str, Any]):
     def __ne__(self, other: object) -> bool:
         return self._now() != other
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __or__(self, other: Any) -> Any:
         return self._now() | other
@@ -112,7 +112,7 @@ def baggage_of(owner: Owner, context: Context) -> dict[str, str]:
 
     Where both changed, the Context's word is the later one. The result belongs to the caller only to read.
     """
-    own: dict[str, str] = owner._context[6]  # type: ignore[misc]
+    own: dict[str, str] = owner._context.items
     held = context.get(BAGGAGE_KEY)
     if held is None or (type(held) is LiveBaggage and held.owner is owner) or not isinstance(held, dict):
         return own

@@ -96,7 +96,7 @@ def _install(service_name: str | None, settings: Settings, given: TracerProvider
         tracer = BridgeTracer(provider, settings=settings)
     except BaseException:
         if owned:
-            shutdown_provider(provider, 0)
+            shutdown_provider(provider, settings.close_timeout_s)
         raise
     tracer._owns_provider = owned  # agreed between the two modules, not for users
     undo = contextlib.ExitStack()

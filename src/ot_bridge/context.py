@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import opentracing
 from opentelemetry import baggage as otel_baggage
@@ -22,6 +22,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from ot_bridge.codecs.tracecontext import is_debug, with_debug
 from ot_bridge.values import clean_key, to_text
 
 __all__ = ["BAGGAGE_KEY", "FLAGS", "SPAN_KEY", "BridgeSpanContext", "debug_state", "foreign_context"]
@@ -33,8 +34,6 @@ BAGGAGE_KEY: Final[str] = next(iter(otel_baggage.set_baggage("k", "v", Context()
 FLAGS: Final = tuple(TraceFlags(bits) for bits in range(4))
 """Trace flags by their two defined bits, 1 sampled and 2 random: one object each for all spans."""
 
-_DEBUG_MEMBER: Final = ("jaeger", "d:1")
-_MAX_MEMBERS: Final = 32
 _NO_BAGGAGE: Final[dict[str, str]] = {}
 
 
@@ -68,10 +67,10 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
     ) -> BridgeSpanContext:
         base = SpanContext(trace_id, span_id, is_remote, trace_flags, trace_state)
         items = {clean_key(key): to_text(value) for key, value in baggage.items()} if baggage else _NO_BAGGAGE
-        return cast("BridgeSpanContext", tuple.__new__(cls, (*base, items, bool(debug), debug_id)))
+        return tuple.__new__(cls, (*base, items, bool(debug), debug_id))
 
-    def __getnewargs__(self) -> tuple[Any, ...]:  # type: ignore[override]
-        return (*self[:5], dict(self[6]), self[7], self[8])  # type: ignore[misc]
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (*self[:5], self.items, self.debug, self.debug_id)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SpanContext) and tuple(self)[:6] == tuple(other)[:6]
@@ -83,9 +82,14 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
         return hash((self[0], self[1]))
 
     @property
-    def baggage(self) -> Mapping[str, str]:
-        """The items, read-only."""
-        return MappingProxyType(self[6])  # type: ignore[misc]
+    def baggage(self) -> Mapping[str, str]:  # type: ignore[override]  # the stubs promise a dict, the docs a read-only one
+        """The baggage items, read-only."""
+        return MappingProxyType(self.items)
+
+    @property
+    def items(self) -> dict[str, str]:
+        """The baggage items themselves, shared by all contexts that have the same: nobody may change them."""
+        return self[6]  # type: ignore[misc,no-any-return]
 
     @property
     def debug(self) -> bool:
@@ -114,7 +118,7 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
     def with_baggage_item(self, key: Any, value: Any) -> BridgeSpanContext:
         """Return a context with one item more, or with one less when ``value`` is None."""
         name = clean_key(key)
-        items = {**self[6]}  # type: ignore[misc]
+        items = {**self.items}
         if value is None:
             items.pop(name, None)
         elif name:
@@ -123,15 +127,13 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
 
     def with_baggage(self, items: dict[str, str]) -> BridgeSpanContext:
         """Return a context with these items. The dict is kept, not copied: nobody may change it any more."""
-        return cast("BridgeSpanContext", tuple.__new__(type(self), (*self[:6], items, *self[7:])))
+        return tuple.__new__(type(self), (*self[:6], items, self.debug, self.debug_id))
 
     def with_sampling(self, *, sampled: bool, debug: bool) -> BridgeSpanContext:
         """Return a context with another sampling decision."""
         flags = FLAGS[(self[3] & 2) | sampled]
         state = debug_state(self[4], debug=debug)
-        return cast(
-            "BridgeSpanContext", tuple.__new__(type(self), (*self[:3], flags, state, *self[5:7], debug, self[8]))
-        )
+        return tuple.__new__(type(self), (*self[:3], flags, state, self[5], self.items, debug, self.debug_id))
 
     @classmethod
     def of(cls, context: SpanContext, baggage: Mapping[str, str] | None = None) -> BridgeSpanContext:
@@ -140,11 +142,12 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
         The debug flag of a context that is not the bridge's own is read from its trace state.
         """
         sampled = bool(context.trace_flags & 1)
-        debug = sampled and bool(getattr(context, "debug", False) or is_debug_state(context.trace_state))
-        return cls(*tuple(context)[:5], baggage, debug)
+        debug = sampled and bool(getattr(context, "debug", False) or is_debug(context.trace_state))
+        ids = (context.trace_id, context.span_id, context.is_remote, context.trace_flags, context.trace_state)
+        return cls(*ids, baggage, debug)
 
     def __repr__(self) -> str:
-        more = f", baggage={self[6]!r}, debug={self.debug}, debug_id={self.debug_id!r})"  # type: ignore[misc]
+        more = f", baggage={self.items!r}, debug={self.debug}, debug_id={self.debug_id!r})"
         return super().__repr__()[:-1] + more
 
 
@@ -166,19 +169,11 @@ def foreign_context(context: Any) -> BridgeSpanContext | None:
         return None
 
 
-def is_debug_state(state: TraceState) -> bool:
-    """Tell whether a trace state carries the debug flag, in the bridge's private member ``jaeger=d:1``."""
-    return bool(state) and state.get(_DEBUG_MEMBER[0]) == _DEBUG_MEMBER[1]
-
-
 def debug_state(state: TraceState, *, debug: bool) -> TraceState:
     """Return the trace state with the debug member in front, or without it.
 
     The member lives in the context of every local span: that is how the flag passes through native spans.
     """
-    if is_debug_state(state) == debug:
+    if is_debug(state) == debug:
         return state
-    rest = [member for member in state.items() if member[0] != _DEBUG_MEMBER[0] or not debug]
-    if debug:
-        return TraceState([_DEBUG_MEMBER, *rest[: _MAX_MEMBERS - 1]])
-    return TraceState([member for member in rest if member != _DEBUG_MEMBER])
+    return TraceState(with_debug(list(state.items()), debug=debug))

@@ -219,7 +219,8 @@ def log_to_event(fields: Any, clean: Any = clean_value, traceback_limit: int | N
         return _error_event(fields, clean, traceback_limit)
     name = "log" if event is None else to_text(event) or "log"
     # The tuple's own constructor: a NamedTuple's is a frame more, on the hot path
-    return _new_tuple(Event, (name, _attributes(fields, clean, _EVENT), None, None))
+    plain: Event = _new_tuple(Event, (name, _attributes(fields, clean, _EVENT), None, None))
+    return plain
 
 
 def _error_event(fields: Mapping[Any, Any], clean: Any, traceback_limit: int | None) -> Event:
@@ -227,14 +228,14 @@ def _error_event(fields: Mapping[Any, Any], clean: Any, traceback_limit: int | N
     kind, stack = fields.get("error.kind"), fields.get("stack")
     attributes: dict[str, Any] = {}
     if isinstance(exception, BaseException):
-        text = to_text(exception)
+        own = to_text(exception)
         attributes["exception.type"] = qualified_name(type(exception))
-        attributes["exception.message"] = clean(text)
+        attributes["exception.message"] = clean(own)
         # an exception that was never raised has no frames: the stack beside it then tells more
         trace = stack if stack is not None and exception.__traceback__ is None else exception
         attributes["exception.stacktrace"] = format_stack(trace, traceback_limit)
         attributes |= _attributes(fields, clean, _BESIDE_EXCEPTION)
-        return Event("exception", attributes, exception, text if message is None else to_text(message))
+        return Event("exception", attributes, exception, own if message is None else to_text(message))
     text = to_text(exception if message is None else message) if (message, exception) != (None, None) else None
     if kind is not None:
         attributes["exception.type"] = clean(_class_name(kind))

@@ -47,8 +47,8 @@ class DelegatingScopeManager(BridgeScopeManager):
         super().__init__(tracer)
         self.delegate = delegate
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         # Libraries ask for the class: opentracing_instrumentation insists on TornadoScopeManager.
         return type(self.delegate)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import SpanProcessor
@@ -69,7 +69,7 @@ def _exporter_names() -> list[str]:
     return names
 
 
-def _batch_arguments() -> dict[str, int]:
+def _batch_arguments() -> dict[str, Any]:
     queue = read_integer("OTEL_BSP_MAX_QUEUE_SIZE", 2048, least=1)
     batch = read_integer("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(512, queue), least=1)
     if batch > queue:

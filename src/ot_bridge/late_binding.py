@@ -22,8 +22,8 @@ class _Forwarding:
     """Whatever the class does not define comes from the target: close, flush, settings ..."""
 
     def __getattr__(self, name: str) -> Any:
-        # Not through self: while an instance is copied its __dict__ is empty, and this would call itself.
-        target = self.__dict__.get(_TARGET)
+        # Through vars: while an instance is copied its __dict__ is empty, and self would come here again.
+        target = vars(self).get(_TARGET)
         if target is None or name.startswith("__"):
             raise AttributeError(name)
         return getattr(target, name)
@@ -32,48 +32,48 @@ class _Forwarding:
 class LateBoundTracer(_Forwarding, opentracing.Tracer):
     """OpenTracing's default tracer after install. Made by :func:`bind` only."""
 
+    _ot_bridge_target: opentracing.Tracer
+
     @property
     def scope_manager(self) -> opentracing.ScopeManager:
         """The installed tracer's scope manager."""
-        return _target(self).scope_manager
+        return self._ot_bridge_target.scope_manager
 
     @property
     def active_span(self) -> opentracing.Span | None:
         """The installed tracer's active span."""
-        return _target(self).active_span
+        return self._ot_bridge_target.active_span
 
     def start_active_span(self, *args: Any, **kwargs: Any) -> opentracing.Scope:
         """As on the installed tracer."""
-        return _target(self).start_active_span(*args, **kwargs)
+        return self._ot_bridge_target.start_active_span(*args, **kwargs)
 
     def start_span(self, *args: Any, **kwargs: Any) -> opentracing.Span:
         """As on the installed tracer."""
-        return _target(self).start_span(*args, **kwargs)
+        return self._ot_bridge_target.start_span(*args, **kwargs)
 
     def inject(self, *args: Any, **kwargs: Any) -> None:
         """As on the installed tracer."""
-        return _target(self).inject(*args, **kwargs)
+        self._ot_bridge_target.inject(*args, **kwargs)
 
     def extract(self, *args: Any, **kwargs: Any) -> opentracing.SpanContext:
         """As on the installed tracer."""
-        return _target(self).extract(*args, **kwargs)
+        return self._ot_bridge_target.extract(*args, **kwargs)
 
 
 class LateBoundScopeManager(_Forwarding, opentracing.ScopeManager):
     """The default tracer's scope manager after install. Made by :func:`bind` only."""
 
+    _ot_bridge_target: opentracing.ScopeManager
+
     def activate(self, *args: Any, **kwargs: Any) -> opentracing.Scope:
         """As on the installed scope manager."""
-        return _target(self).activate(*args, **kwargs)
+        return self._ot_bridge_target.activate(*args, **kwargs)
 
     @property
     def active(self) -> opentracing.Scope | None:
         """The installed scope manager's active scope."""
-        return _target(self).active
-
-
-def _target(forwarding: _Forwarding) -> Any:  # a tracer or a scope manager
-    return forwarding.__dict__[_TARGET]
+        return self._ot_bridge_target.active
 
 
 def bind(early: opentracing.Tracer, installed: opentracing.Tracer) -> Callable[[], None]:

@@ -16,6 +16,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 
 from ot_bridge.baggage import LiveBaggage, baggage_of, texts
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context
+from ot_bridge.propagator import debug_id_of
 from ot_bridge.scope import BridgeScopeManager
 from ot_bridge.span import BridgeSpan, RecordingSpan
 from ot_bridge.telemetry import count
@@ -23,7 +24,6 @@ from ot_bridge.telemetry import count
 __all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent"]
 
 _NONE: Final[dict[str, str]] = {}
-_new_tuple: Final[Any] = tuple.__new__
 _CHILD_OF: Final = opentracing.ReferenceType.CHILD_OF
 _FOLLOWS_FROM: Final = opentracing.ReferenceType.FOLLOWS_FROM
 
@@ -99,10 +99,10 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
     if type(span) is RecordingSpan:
         own = span._context
         held = context.get(BAGGAGE_KEY)
-        baggage = own[6] if type(held) is LiveBaggage and held.owner is span else baggage_of(span, context)
-        return _new_tuple(Parent, (context, own, baggage, (), None))  # type: ignore[no-any-return]
+        baggage = own.items if type(held) is LiveBaggage and held.owner is span else baggage_of(span, context)
+        return Parent(context, own, baggage)
     if span is None and not context:
-        return _new_tuple(Parent, (context, None, _NONE, (), None))  # type: ignore[no-any-return]
+        return Parent(context, None, _NONE)
     if isinstance(span, BridgeSpan):
         baggage = baggage_of(span, context)
         above: SpanContext | None = span._context
@@ -110,13 +110,14 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
         found = context.get(BAGGAGE_KEY)
         baggage = texts(found) if isinstance(found, dict) and found else _NONE
         above = None if span is None else span.get_span_context()
-    if above is not None and not above.is_valid:
-        return Parent(context, None, baggage, debug_id=getattr(above, "debug_id", None))
+    if above is None or not above.is_valid:
+        debug_id = getattr(above, "debug_id", None) or debug_id_of(context)
+        return Parent(context, None, baggage, debug_id=debug_id)
     return Parent(context, above, baggage)
 
 
 def context_of(value: Any) -> BridgeSpanContext | None:
-    """Return the context of a span, context or scope of any make; None when it has neither ids, baggage nor debug id."""
+    """Return the context of a span, context or scope of any make; None when there is nothing in it."""
     referred = _referred(value)
     return None if referred is None else referred[0]
 
@@ -158,7 +159,7 @@ def _active(manager: BridgeScopeManager, ignore: bool) -> Parent:
 
 def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext]) -> Parent:
     context, span = chosen
-    baggage: dict[str, str] = context[6]  # type: ignore[misc]
+    baggage: dict[str, str] = context.items
     debug_id = context.debug_id
     for other in others:
         if other.baggage:
@@ -198,10 +199,7 @@ def _read_references(references: Any) -> Iterable[_Reference]:
 def _choose(referred: list[_Reference], jaeger_rule: bool) -> _Referred | None:
     known = [entry for entry in referred if jaeger_rule or entry[0] in (_CHILD_OF, _FOLLOWS_FROM)]
     valid = [entry for entry in known if entry[1].is_valid]
-    if jaeger_rule:
-        order = known[:1]
-    else:
-        order = [entry for entry in valid if entry[0] == _CHILD_OF] + valid + known
+    order = known if jaeger_rule else [entry for entry in valid if entry[0] == _CHILD_OF] + valid + known
     return order[0][1:] if order else None
 
 

@@ -10,10 +10,10 @@ import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import baggage as otel_baggage
-from opentelemetry.context import Context, create_key, get_current
+from opentelemetry.context import Context, create_key, get_current, set_value
 from opentelemetry.propagators.textmap import (
     CarrierT,
     Getter,
@@ -52,13 +52,14 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "extract.malformed.<format>": "trace headers that were there and could not be read",
         "extract.conflict": "requests whose headers named different traces; the first format in order won",
         "extract.tracestate_dropped": "malformed or oversized tracestate headers beside a good traceparent",
+        "extract.debug_id_dropped": "requests with several different debug ids",
         "extract.unreadable": "carrier items that are not a name and a value, and getters that raised",
-        "extract.failed": "extractions given up for an error in the bridge; should be 0",
+        "extract.gave_up": "extractions given up for an unexpected error of the carrier or the bridge",
         "inject.invalid_ids": "contexts whose ids are out of range; only their baggage was written",
         "inject.tracestate_dropped": "malformed tracestates that were not sent on",
         "inject.ottrace.zero_id": "trace ids with nothing in the half that ot-tracer-traceid can carry",
         "inject.setter_failed": "headers that the carrier's setter refused",
-        "inject.failed": "injections given up for an error in the bridge; should be 0",
+        "inject.gave_up": "injections given up, whole or in part, for an unexpected error of the context or the bridge",
         "baggage.dropped.ambiguous": "received items with several different values",
         "baggage.dropped.member": "received members of a baggage list that are not key=value",
         "baggage.dropped.limit": "members of a baggage header over 180, 4096 bytes each or 8192 bytes in all",
@@ -72,6 +73,8 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
 
 _LOW_64: Final = (1 << 64) - 1
 _MAX_TRACE_ID: Final = (1 << 128) - 1
+_SAMPLED: Final = 0x01
+_RANDOM: Final = 0x02
 _FLAGS: Final = tuple(TraceFlags(bits) for bits in range(4))
 _DEBUG_ID_KEY: Final = create_key("ot-bridge-debug-id")
 # The key is a private name of OpenTelemetry's; an item set in an empty Context shows it.
@@ -87,7 +90,7 @@ class Reading(NamedTuple):
     """A sentence for each malformed trace header."""
     others: tuple[WireContext, ...] = ()
     """Valid trace contexts of the formats that did not win, without baggage."""
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
     """The counters that this carrier moved."""
 
 
@@ -148,8 +151,8 @@ class MixedFleetPropagator(TextMapPropagator):
                 return self._understand(found, notes, http)
             _count(notes)
             return _NOTHING
-        except Exception:
-            _give_up("extract.failed")
+        except Exception as error:
+            _give_up("extract.gave_up", error)
             return _NOTHING
 
     def write(self, wire: WireContext, *, http: bool) -> list[tuple[str, str]]:
@@ -177,8 +180,8 @@ class MixedFleetPropagator(TextMapPropagator):
                     headers += encode_baggage(items, http=http, notes=notes)
             if notes:
                 _count(notes)
-        except Exception:
-            _give_up("inject.failed")
+        except Exception as error:
+            _give_up("inject.gave_up", error)
         return headers
 
     def extract(
@@ -195,6 +198,9 @@ class MixedFleetPropagator(TextMapPropagator):
         if context is None:
             context = Context()
         try:
+            if getter is default_getter and isinstance(carrier, Mapping):
+                wire = self.read(carrier.items(), http=True).context
+                return context if wire is None else _put(wire, context)
             notes: list[str] = []
             found = self._reader.gather(self._ask(carrier, getter, notes), notes)
             if found is not None:
@@ -202,8 +208,8 @@ class MixedFleetPropagator(TextMapPropagator):
                 return context if wire is None else _put(wire, context)
             _count(notes)
             return context
-        except Exception:
-            _give_up("extract.failed")
+        except Exception as error:
+            _give_up("extract.gave_up", error)
             return context
 
     def inject(
@@ -215,8 +221,8 @@ class MixedFleetPropagator(TextMapPropagator):
         """Write the span and the baggage of the context, None for the current one, into the carrier."""
         try:
             headers = self.write(_take(get_current() if context is None else context), http=True)
-        except Exception:
-            return _give_up("inject.failed")
+        except Exception as error:
+            return _give_up("inject.gave_up", error)
         for name, value in headers:
             try:
                 setter.set(carrier, name, value)
@@ -229,9 +235,7 @@ class MixedFleetPropagator(TextMapPropagator):
         """The names of the headers written; baggage items with a prefix come on top."""
         return set(self._fields)
 
-    def _ask(
-        self, carrier: CarrierT, getter: Getter[CarrierT], notes: list[str]
-    ) -> Iterable[tuple[object, object]]:
+    def _ask(self, carrier: CarrierT, getter: Getter[CarrierT], notes: list[str]) -> Iterable[tuple[object, object]]:
         """Ask a getter for the headers that mean something."""
         wanted: dict[str, Slot] = {}
         try:
@@ -263,20 +267,20 @@ class MixedFleetPropagator(TextMapPropagator):
             if outcome is None:
                 continue
             if isinstance(outcome, Malformed):
-                notes.append("extract.malformed." + outcome.format)
+                notes.append(f"extract.malformed.{outcome.format}")
                 malformed = (*malformed, outcome.sentence())
             elif winner is None:
                 winner = outcome
-                notes.append("extract." + outcome.format)
+                notes.append(f"extract.{outcome.format}")
             else:
                 others = (*others, outcome)
         if winner is not None and others:
             winner = _combine(winner, others, notes)
         if pairs or not self._extras.isdisjoint(headers):
             baggage = self._baggage(found, http, notes)
-            debug_id = None if self._jaeger is None else self._jaeger.debug_id(headers, http=http)
+            debug_id = None if self._jaeger is None else self._jaeger.debug_id(headers, notes, http=http)
             if winner is not None:
-                winner = winner._replace(baggage=baggage, debug_id=debug_id)
+                winner = WireContext(*winner[:6], baggage, debug_id, winner.format)
             elif baggage or debug_id:
                 winner = WireContext(baggage=baggage, debug_id=debug_id)
                 notes.append("extract.container")
@@ -288,8 +292,10 @@ class MixedFleetPropagator(TextMapPropagator):
 
     def _baggage(self, found: Found, http: bool, notes: list[str]) -> Mapping[str, str]:
         """Return the union of all sources, the stronger one's value where two have the same key."""
-        parts = [(source, source.read(found, http=http, notes=notes)) for source in self._sources]
-        # uberctx-userid beside the member userId=... is the same item, sent twice by one bridge or OpenTelemetry hop.
+        parts = [(source, part) for source in self._sources if (part := source.read(found, http=http, notes=notes))]
+        if len(parts) == 1:
+            return parts[0][1]
+        # uberctx-userid beside the member userId=... is one item, sent twice by a bridge.
         spelled = {
             (key.lower(), value)
             for source, part in parts
@@ -300,7 +306,7 @@ class MixedFleetPropagator(TextMapPropagator):
         baggage: dict[str, str] = {}
         for source, part in parts:
             if spelled and isinstance(source, PrefixSource):
-                part = {key: value for key, value in part.items() if (key, value) not in spelled}
+                part = {key: value for key, value in part.items() if key in baggage or (key, value) not in spelled}
             baggage.update(part)
         return baggage or EMPTY
 
@@ -349,37 +355,29 @@ def _combine(winner: WireContext, others: Sequence[WireContext], notes: list[str
 
 def _put(wire: WireContext, context: Context) -> Context:
     """Return the context with what was read in it."""
-    values: dict[str, object] = dict(context)
     if wire.baggage:
         held = context.get(_BAGGAGE_KEY)
-        values[_BAGGAGE_KEY] = {**held, **wire.baggage} if isinstance(held, Mapping) else dict(wire.baggage)
-    if not wire.trace_id:
-        if wire.debug_id:
-            values[_DEBUG_ID_KEY] = wire.debug_id
-        return Context(values)
-    flags = _FLAGS[wire.sampled | wire.random << 1]
-    span_context = SpanContext(wire.trace_id, wire.span_id, True, flags, trace_state_of(wire))
-    return set_span_in_context(NonRecordingSpan(span_context), Context(values))
+        items = {**held, **wire.baggage} if isinstance(held, Mapping) else dict(wire.baggage)
+        context = set_value(_BAGGAGE_KEY, items, context)
+    if wire.trace_id:
+        flags = _FLAGS[wire.sampled | wire.random << 1]
+        span_context = SpanContext(wire.trace_id, wire.span_id, True, flags, trace_state_of(wire))
+        return set_span_in_context(NonRecordingSpan(span_context), context)
+    return set_value(_DEBUG_ID_KEY, wire.debug_id, context) if wire.debug_id else context
 
 
 def _take(context: Context) -> WireContext:
     """Return what a context has to send."""
     span_context = get_current_span(context).get_span_context()
     flags, state = span_context.trace_flags, span_context.trace_state
-    sampled = bool(flags & TraceFlags.SAMPLED)
-    debug = sampled and bool(getattr(span_context, "debug", False) or (state and _is_debug(state)))
-    baggage = context.get(_BAGGAGE_KEY)
-    if not isinstance(baggage, Mapping):
+    sampled = flags & _SAMPLED != 0
+    header = state.to_header() if state else ""
+    debug = sampled and (getattr(span_context, "debug", False) or (header != "" and _is_debug(state)))
+    baggage: Any = context.get(_BAGGAGE_KEY)
+    if baggage is None:
         baggage = getattr(span_context, "baggage", EMPTY)
-    return WireContext(
-        span_context.trace_id,
-        span_context.span_id,
-        sampled,
-        debug,
-        bool(flags & TraceFlags.RANDOM_TRACE_ID),
-        state.to_header() if state else "",
-        baggage,
-    )
+    ids = (span_context.trace_id, span_context.span_id)
+    return WireContext(*ids, sampled, debug, flags & _RANDOM != 0, header, baggage)
 
 
 def _is_debug(state: TraceState) -> bool:
@@ -391,11 +389,9 @@ def _count(notes: Iterable[str]) -> None:
         if note != "baggage.dropped.key":
             count(note)
         else:
-            warn_once(
-                note, "baggage items are not sent when their key is not an RFC 7230 token, such as 'user-id'"
-            )
+            warn_once(note, "baggage items are not sent when their key is not an RFC 7230 token, such as 'user-id'")
 
 
-def _give_up(counter: str) -> None:
+def _give_up(counter: str, error: Exception) -> None:
     count(counter)
-    _logger.debug("%s: the bridge goes on without it", counter, exc_info=True)
+    _logger.debug("%s: the request goes on without it", counter, exc_info=error)

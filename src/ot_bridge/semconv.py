@@ -27,7 +27,7 @@ DB_SYSTEMS: Final[Mapping[str, str]] = {
 }
 """``db.type`` values that have another name in ``db.system.name``; any other value is kept."""
 
-_METHODS: Final = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY".split())
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
 _SERVER_SIDE: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
 _CLIENT_SIDE: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
 
@@ -35,10 +35,14 @@ _Named = Mapping[str, Any]
 
 
 def _renamed(name: str) -> Callable[[Any, SpanKind], _Named]:
-    return lambda value, kind: {name: value}
+    return lambda value, _: {name: value}
 
 
-def _method(value: Any, kind: SpanKind) -> _Named:
+def _db_system(value: Any, _: SpanKind) -> _Named:
+    return {"db.system.name": DB_SYSTEMS.get(str(value), value)}
+
+
+def _method(value: Any, _: SpanKind) -> _Named:
     method = str(value)
     if method in _METHODS:
         return {"http.request.method": method}
@@ -55,8 +59,8 @@ def _url(value: Any, kind: SpanKind) -> _Named:
     except ValueError:
         return {"url.full": value}
     found = {"url.scheme": parts.scheme, "url.path": parts.path, "url.query": parts.query}
-    found |= {"server.address": parts.hostname or "", "server.port": port or ""}
-    return {name: part for name, part in found.items() if part != ""}
+    address = {"server.address": parts.hostname, "server.port": port}
+    return {name: part for name, part in {**found, **address}.items() if part}
 
 
 def _side(kind: SpanKind) -> str:
@@ -98,7 +102,7 @@ NEW_NAMES: Final[Mapping[str, Callable[[Any, SpanKind], _Named]]] = {
     "http.method": _method,
     "http.status_code": _renamed("http.response.status_code"),
     "http.url": _url,
-    "db.type": lambda value, kind: {"db.system.name": DB_SYSTEMS.get(str(value), value)},
+    "db.type": _db_system,
     "db.instance": _renamed("db.namespace"),
     "db.statement": _renamed("db.query.text"),
     "message_bus.destination": _renamed("messaging.destination.name"),

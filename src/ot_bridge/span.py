@@ -132,7 +132,7 @@ class BridgeSpan(opentracing.Span):
         if current.get(SPAN_KEY) is not self.unwrap():
             return self._context
         items = baggage_of(self, current)
-        return self._context if items is self._context[6] else self._context.with_baggage(items)  # type: ignore[misc]
+        return self._context if items is self._context.items else self._context.with_baggage(items)
 
     @property
     def tracer(self) -> BridgeTracer:
@@ -176,7 +176,7 @@ class BridgeSpan(opentracing.Span):
         return self._context.debug
 
     def set_baggage_item(self, key: Any, value: Any) -> BridgeSpan:
-        """Set one item, or delete it when ``value`` is None. Where the span is active, OpenTelemetry sees it at once."""
+        """Set one item, or delete it when ``value`` is None; where the span is active, OpenTelemetry sees it at once."""
         try:
             current = get_current()
             active = current.get(SPAN_KEY) is self.unwrap()
@@ -197,21 +197,21 @@ class BridgeSpan(opentracing.Span):
 
     def get_baggage_item(self, key: Any) -> str | None:
         """Return an item: by its exact key, else by the first that differs only in case; None without one."""
-        items = self.context[6]  # type: ignore[misc]
+        items = self.context.items
         name = clean_key(key)
         if name in items:
-            return cast("str", items[name])
+            return items[name]
         lower = name.lower()
         return next((value for other, value in items.items() if other.lower() == lower), None)
 
     def info(self, message: Any, payload: Any = None) -> BridgeSpan:
         """Log an event, as jaeger-client's spans do."""
-        return cast("BridgeSpan", self.log_event(message, payload))
+        return self.log_event(message, payload)
 
     def error(self, message: Any, payload: Any = None) -> BridgeSpan:
         """Tag the span with ``error`` and log an event, as jaeger-client's spans do."""
         self.set_tag("error", True)
-        return cast("BridgeSpan", self.log_event(message, payload))
+        return self.log_event(message, payload)
 
     def __enter__(self) -> BridgeSpan:
         return self
@@ -259,11 +259,11 @@ class _BridgeEvent(SdkEvent):
         return self._dropped
 
 
-class RecordingSpan(BridgeSpan, SdkSpan):
+class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases have __enter__ and _context
     """A span that is recorded. Made by the tracer, which fills the fields; processors get the object itself."""
 
     _rules: SpanRules
-    _attributes: dict[str, Any]  # type: ignore[assignment]
+    _attributes: dict[str, Any]
     _kind: SpanKind = SpanKind.INTERNAL
     _parent: SpanContext | None
     _resource: Resource
@@ -340,7 +340,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):
         Args:
             finish_time: Unix time in seconds; None, or what is no time, for now.
         """
-        self._end(None if finish_time is None else to_ns(finish_time) or _odd_time("finish"))
+        self._end(None if finish_time is None else _ns_of(finish_time, "finish"))
 
     # --- OpenTelemetry. Its callers know its rules: no tag is mapped here.
 
@@ -388,7 +388,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):
         elif context is not None and (context.is_valid or attributes or context.trace_state):
             bounded = BoundedAttributes(self._rules.max_link_attributes, attributes, True, self._rules.log_limit)
             with _lock:
-                self.begin_links((*self._links, Link(context, bounded)))
+                self._set_links((*self._links, Link(context, bounded)))
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if self._end_time is not None:
@@ -424,7 +424,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):
         return tuple(entry if isinstance(entry, SdkEvent) else _BridgeEvent(*entry) for entry in records)
 
     @property
-    def _events(self) -> tuple[SdkEvent, ...]:  # to_json and the SDK's snapshot read it
+    def _events(self) -> tuple[SdkEvent, ...]:  # type: ignore[override]  # to_json and the SDK's snapshot read it
         return self.events
 
     @property
@@ -445,11 +445,11 @@ class RecordingSpan(BridgeSpan, SdkSpan):
         return self._rules.scope
 
     @property
-    def _instrumentation_scope(self) -> InstrumentationScope:
+    def _instrumentation_scope(self) -> InstrumentationScope:  # type: ignore[override]
         return self._rules.scope
 
     @property
-    def _instrumentation_info(self) -> InstrumentationScope:  # the deprecated pair of name and version
+    def _instrumentation_info(self) -> InstrumentationScope:  # type: ignore[override]  # deprecated: name and version
         return self._rules.scope
 
     @property
@@ -471,13 +471,27 @@ class RecordingSpan(BridgeSpan, SdkSpan):
 
     # --- inside
 
-    def begin_links(self, links: Sequence[Link]) -> None:
-        """Keep the links, the newest where there are too many."""
-        excess = len(links) - self._rules.max_links
+    def begin(self, links: Sequence[Link], error: Any, *, status_tags: bool) -> None:
+        """Take what only some spans start with; keep the newest attributes and links where there are too many.
+
+        Args:
+            links: to the references that are not the parent.
+            error: the initial ``error`` tag, None without one.
+            status_tags: whether another initial tag may decide on the status.
+        """
+        self._set_links(links)
+        self._status_tags = status_tags
+        if error is not None:
+            self._apply_error(error)
+        excess = len(self._attributes) - self._rules.max_attributes
         if excess > 0:
-            self._dropped_links += excess
-            links = links[excess:]
-        self._links = links
+            self._dropped_attributes = excess
+            self._attributes = dict(list(self._attributes.items())[excess:])
+
+    def _set_links(self, links: Sequence[Link]) -> None:
+        excess = max(0, len(links) - self._rules.max_links)
+        self._dropped_links += excess
+        self._links = links[excess:]
 
     def _apply(self, role: Role, key: str, value: Any) -> None:
         if value is None:
@@ -540,12 +554,12 @@ class RecordingSpan(BridgeSpan, SdkSpan):
                 self._dropped_attributes += 1
 
     def _log(self, event: Event, timestamp: Any) -> None:
-        ns = time_ns() if timestamp is None else to_ns(timestamp) or _odd_time("log") or time_ns()
+        ns = time_ns() if timestamp is None else _ns_of(timestamp, "log")
         name, attributes, exception, error_message = event
         dropped = len(attributes) - self._rules.max_event_attributes
         if dropped > 0:
             attributes = dict(list(attributes.items())[dropped:])
-        self._record((name, attributes, ns, dropped if dropped > 0 else 0))
+        self._record((name, attributes, ns, max(0, dropped)))
         if exception is not None:
             self._remember(exception)
         if error_message is not None:
@@ -594,9 +608,12 @@ class RecordingSpan(BridgeSpan, SdkSpan):
                 self._record_end_metrics()
             if rules.on_ending is not None:
                 rules.on_ending(self)
+        except Exception:
+            warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
+        try:
             rules.processor.on_end(self)
         except Exception:
-            warn_once("span.failed.finish", "a span processor failed when a span ended", exc_info=True)
+            warn_once("span.failed.end", "a span processor failed when a span ended", exc_info=True)
 
     def _settle(self) -> None:
         if self._explicit_status is None and self._error is None and not self._status_tags:
@@ -618,7 +635,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):
             self._exceptions = None
 
 
-class UnsampledSpan(BridgeSpan, trace_api.Span):
+class UnsampledSpan(BridgeSpan, trace_api.Span):  # type: ignore[misc]  # both bases have __enter__
     """A span that is not recorded: ids and baggage only."""
 
     def __init__(self, tracer: BridgeTracer, name: str, context: BridgeSpanContext) -> None:
@@ -673,5 +690,9 @@ def operation_name_of(name: Any) -> str:
     return "unnamed" if name is None else clean_key(name) or "unnamed"
 
 
-def _odd_time(where: str) -> None:
-    count(f"span.time.unreadable.{where}")
+def _ns_of(seconds: Any, where: str) -> int:
+    ns = to_ns(seconds)
+    if ns is None:
+        count(f"span.time.unreadable.{where}")
+        return time_ns()
+    return ns

@@ -156,12 +156,8 @@ def _clean_odd(value: Any, limit: int | None, stringify: bool) -> Any:
         return float.__add__(value, 0.0)
     if isinstance(value, bytes | bytearray | memoryview):
         return _clean_bytes(bytes(value), limit)
-    if isinstance(value, list | tuple):
-        return _clean_sequence(value, limit, stringify)
-    if isinstance(value, Mapping):
-        if stringify:
-            return clean_text(str(value), limit)
-        return clean_text(_json(value), limit)
+    if isinstance(value, list | tuple | Mapping):
+        return clean_text(str(value), limit) if stringify else _clean_container(value, limit)
     if convert := _numpy_conversion(value):
         return clean_value(convert(), limit, stringify)
     return clean_text(_object_text(value), limit)
@@ -174,12 +170,11 @@ def _clean_bytes(data: bytes, limit: int | None) -> str | bytes:
         return data
 
 
-def _clean_sequence(value: list[Any] | tuple[Any, ...], limit: int | None, stringify: bool) -> Any:
-    if stringify:
-        return clean_text(str(value), limit)
-    items = tuple(item if isinstance(item, _NESTED) else clean_value(item, limit) for item in value)
-    if not items or (type(items[0]) in _PRIMITIVES and all(type(item) is type(items[0]) for item in items)):
-        return items
+def _clean_container(value: Any, limit: int | None) -> Any:
+    if not isinstance(value, Mapping):
+        items = tuple(item if isinstance(item, _NESTED) else clean_value(item, limit) for item in value)
+        if not items or (type(items[0]) in _PRIMITIVES and all(type(item) is type(items[0]) for item in items)):
+            return items
     return clean_text(_json(value), limit)
 
 
@@ -187,7 +182,7 @@ def _numpy_conversion(value: Any) -> Callable[[], Any] | None:
     # numpy is recognised, never imported: whoever passes an array has imported it
     if type(value).__module__.partition(".")[0] != "numpy":
         return None
-    return value.tolist if hasattr(value, "tolist") and getattr(value, "ndim", 0) else getattr(value, "item", None)
+    return getattr(value, "tolist" if getattr(value, "ndim", False) else "item", None)
 
 
 def _object_text(value: Any) -> str:

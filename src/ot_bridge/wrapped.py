@@ -169,8 +169,8 @@ class WrappedSpan(BridgeSpan):
             http=settings.status_from_http,
             error_false_as_ok=settings.error_false_as_ok,
         )
-        before = getattr(self._otel_span, "status", None)
-        same = before is not None and before.status_code is status.status_code
+        before = getattr(getattr(self._otel_span, "status", None), "status_code", None)
+        same = before is status.status_code
         # A status without description would erase the description of an earlier one.
         if status.status_code is not StatusCode.UNSET and (status.description or not same):
             self._otel_span.set_status(status)

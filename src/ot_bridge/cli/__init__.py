@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
+
+from ot_bridge.cli.extras import missing
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run `ot-bridge` and exit: 0 when all is well, 1 when not, 2 when the command line is wrong."""
-    for module in ("click", "rich"):
-        if importlib.util.find_spec(module) is None:
-            print(f"ot-bridge needs the package {module}: python -m pip install 'ot-bridge[cli]'", file=sys.stderr)
-            raise SystemExit(2)
+    if problem := missing("cli"):
+        print(f"Error: {problem}", file=sys.stderr)
+        raise SystemExit(1)
     from ot_bridge.cli.group import cli
 
     cli()

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import click
 from rich.console import Console
 
+from ot_bridge.cli.extras import missing
 from ot_bridge.errors import BridgeError
 
 __all__ = ["demo"]
@@ -31,14 +32,12 @@ def demo(endpoint: str | None, keep: bool, no_node: bool, changes: tuple[str, ..
 
     The exit code is 0 when the trace is whole, else 1.
     """
-    try:
-        from ot_bridge.demo.checkout import run
-        from ot_bridge.demo.fleet import services
-        from ot_bridge.demo.forward import traces_url
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"the demo needs the package {error.name}: python -m pip install 'ot-bridge[demo]'"
-        ) from error
+    if problem := missing("demo"):
+        raise click.ClickException(problem)
+    from ot_bridge.demo.checkout import run
+    from ot_bridge.demo.fleet import services
+    from ot_bridge.demo.forward import traces_url
+
     try:
         url = traces_url(endpoint) if endpoint is not None else None
     except ValueError as error:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from ot_bridge.codecs.carrier import Lines
-from ot_bridge.codecs.codec import Codec, Options, PrefixSource, Rank
+from ot_bridge.codecs.codec import Codec, PrefixSource, Rank
 from ot_bridge.codecs.id_headers import IdHeaders, is_true
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 
@@ -33,11 +34,8 @@ class B3SingleCodec(Codec):
     """``b3: {trace}-{span}-{0, 1 or d}-{parent}``, the last two optional. No decision is read as not sampled."""
 
     name = "b3"
-    headers = {"b3": Lines.EQUAL}
+    headers = MappingProxyType({"b3": Lines.EQUAL})
     fields = ("b3",)
-
-    def __init__(self, options: Options) -> None:
-        pass
 
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:
         """Read ``b3``; a decision without ids is valid and says nothing about a trace."""
@@ -65,12 +63,11 @@ class B3MultiCodec(Codec):
     """
 
     name = "b3multi"
-    headers = {_TRACE_ID: Lines.EQUAL, _SPAN_ID: Lines.EQUAL, _SAMPLED: Lines.EQUAL, _FLAGS: Lines.EQUAL}
+    headers = MappingProxyType(
+        {_TRACE_ID: Lines.EQUAL, _SPAN_ID: Lines.EQUAL, _SAMPLED: Lines.EQUAL, _FLAGS: Lines.EQUAL}
+    )
     sources = (PrefixSource(Rank.B3_BAGGAGE, "baggage-", lambda text, _: text),)
     fields = (_TRACE_ID, _SPAN_ID, _SAMPLED, _FLAGS)
-
-    def __init__(self, options: Options) -> None:
-        pass
 
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:
         """Read the four headers. ``X-B3-Flags: 1`` is debug and sampled, whatever ``X-B3-Sampled`` says."""
@@ -89,4 +86,3 @@ class B3MultiCodec(Codec):
         """
         ids = ((_TRACE_ID, trace_hex), (_SPAN_ID, span_hex), (_SAMPLED, "1" if wire.sampled else "0"))
         return (*ids, (_FLAGS, "1")) if wire.sampled and wire.debug else ids
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from ot_bridge.codecs.carrier import Item, Lines, percent_decoded
@@ -30,12 +31,13 @@ class BaggageCodec(Codec):
     """Reads and writes baggage only, no ids. Properties are metadata of an item and are not kept."""
 
     name = "baggage"
-    headers = {_HEADER: Lines.LIST}
+    headers = MappingProxyType({_HEADER: Lines.LIST})
     fields = (_HEADER,)
     writes_ids = False
     writes_baggage = True
 
     def __init__(self, options: Options) -> None:
+        super().__init__(options)
         self._plus = " " if options.baggage_plus_is_space else "+"
         self.sources = (ListSource(Rank.W3C_BAGGAGE, _HEADER, self._decode_list),)
 
@@ -47,7 +49,7 @@ class BaggageCodec(Codec):
         """Return the items of the first whole members within the limits; of a repeated key the last value."""
         baggage: dict[str, str] = {}
         end = -1
-        for member in text.split(","):
+        for member in text[: _MAX_TOTAL + 1].split(","):
             end += len(member) + 1
             if end > _MAX_TOTAL:
                 notes.append("baggage.dropped.limit")
@@ -73,7 +75,7 @@ class BaggageCodec(Codec):
         """Write the first whole members within the limits; percent-encoded in TEXT_MAP too, as the format says."""
         members: list[str] = []
         end = -1
-        for key, _, quoted in items:
+        for key, _, _, quoted in items:
             member = f"{key}={quoted}"
             if len(member) > _MAX_MEMBER:
                 notes.append("baggage.dropped.limit")

@@ -81,6 +81,9 @@ class Codec(ABC):
     writes_ids: bool = True
     writes_baggage: bool = False
 
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
     @abstractmethod
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:
         """Read the trace context: None when it is not there, without baggage in any case.

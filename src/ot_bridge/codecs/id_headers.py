@@ -1,4 +1,4 @@
-"""Ids in two headers of their own and the decision in a third, as B3's several headers and ``ot-tracer-*`` have them."""
+"""Ids in two headers of their own and the decision in a third, as in B3's several headers and ``ot-tracer-*``."""
 
 from __future__ import annotations
 

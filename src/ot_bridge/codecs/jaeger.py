@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ot_bridge.codecs.carrier import Item, Lines, is_ambiguous, lower_keys, percent_decoded
+from ot_bridge.codecs.carrier import Item, Lines, by_lower_key, is_ambiguous, percent_decoded
 from ot_bridge.codecs.codec import Codec, ListSource, Options, PrefixSource, Rank
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 
@@ -35,6 +35,7 @@ class JaegerCodec(Codec):
     name = "jaeger"
 
     def __init__(self, options: Options) -> None:
+        super().__init__(options)
         self._trace_id = _header_name(options.trace_id_header)
         self._prefix = _header_name(options.baggage_header_prefix)
         self.debug_id_header = _header_name(options.debug_id_header)
@@ -67,10 +68,13 @@ class JaegerCodec(Codec):
                 )
         return Malformed(self.name, self._trace_id, text, _WANTED)
 
-    def debug_id(self, headers: Mapping[str, str], *, http: bool) -> str | None:
+    def debug_id(self, headers: Mapping[str, str], notes: list[str], *, http: bool) -> str | None:
         """Read ``jaeger-debug-id``; None when it is absent, empty, or there are several different ones."""
         text = headers.get(self.debug_id_header)
-        if not text or is_ambiguous(text):
+        if not text:
+            return None
+        if is_ambiguous(text):
+            notes.append("extract.debug_id_dropped")
             return None
         return (percent_decoded(text) if http else text).strip(" \t") or None
 
@@ -83,10 +87,11 @@ class JaegerCodec(Codec):
 
     def encode_baggage(self, items: Sequence[Item], *, http: bool, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write one header an item, keys in lower case; values percent-encoded in HTTP, raw in TEXT_MAP."""
+        lowered = by_lower_key(items, notes)
         if http:
-            return [(self._prefix + key, quoted) for key, _, quoted in lower_keys(items, notes)]
+            return [(self._prefix + key, item[3]) for key, item in lowered.items()]
         sendable = []
-        for key, text, _ in lower_keys(items, notes):
+        for key, (_, _, text, _) in lowered.items():
             # A TEXT_MAP carrier often is HTTP after all.
             if _UNSAFE.search(text):
                 notes.append("baggage.dropped.value")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
-from ot_bridge.codecs.carrier import Item, Lines, lower_keys
-from ot_bridge.codecs.codec import Codec, Options, PrefixSource, Rank
+from ot_bridge.codecs.carrier import Item, Lines, by_lower_key
+from ot_bridge.codecs.codec import Codec, PrefixSource, Rank
 from ot_bridge.codecs.id_headers import IdHeaders, is_true
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 
@@ -31,13 +32,10 @@ class OTTraceCodec(Codec):
     """Three headers of ids; the trace id is cut to its low 64 bits when written, as the format has no more."""
 
     name = "ottrace"
-    headers = {_TRACE_ID: Lines.EQUAL, _SPAN_ID: Lines.EQUAL, _SAMPLED: Lines.EQUAL}
+    headers = MappingProxyType({_TRACE_ID: Lines.EQUAL, _SPAN_ID: Lines.EQUAL, _SAMPLED: Lines.EQUAL})
     sources = (PrefixSource(Rank.OT_BAGGAGE, _PREFIX, lambda text, _: text),)
     fields = (_TRACE_ID, _SPAN_ID, _SAMPLED)
     writes_baggage = True
-
-    def __init__(self, options: Options) -> None:
-        pass
 
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:
         """Read the ids; the decision is ``true`` or ``1`` in any case, anything else is not sampled."""
@@ -58,7 +56,7 @@ class OTTraceCodec(Codec):
     def encode_baggage(self, items: Sequence[Item], *, http: bool, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write raw values, as the format has no encoding: only visible ASCII can be sent, the rest is dropped."""
         sendable = []
-        for key, text, _ in lower_keys(items, notes):
+        for key, (_, _, text, _) in by_lower_key(items, notes).items():
             if _VISIBLE.fullmatch(text):
                 sendable.append((_PREFIX + key, text))
             else:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from ot_bridge.codecs.carrier import Lines
-from ot_bridge.codecs.codec import Codec, Options
+from ot_bridge.codecs.codec import Codec
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 
-__all__ = ["DEBUG_MEMBER", "TraceContextCodec", "members_of", "with_debug"]
+__all__ = ["DEBUG_MEMBER", "TraceContextCodec", "is_debug", "members_of", "with_debug"]
 
 Member = tuple[str, str]
 
@@ -40,11 +41,8 @@ class TraceContextCodec(Codec):
     """Reads any version up to fe, writes version 00 with the two flags that are defined."""
 
     name = "tracecontext"
-    headers = {"traceparent": Lines.ONE, "tracestate": Lines.LIST}
+    headers = MappingProxyType({"traceparent": Lines.ONE, "tracestate": Lines.LIST})
     fields = ("traceparent", "tracestate")
-
-    def __init__(self, options: Options) -> None:
-        pass
 
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:
         """Read both headers; a bad tracestate is dropped as a whole and never spoils the traceparent."""
@@ -75,7 +73,8 @@ class TraceContextCodec(Codec):
 
     def encode(self, wire: WireContext, trace_hex: str, span_hex: str, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write traceparent, and tracestate when there is one."""
-        parent = ("traceparent", f"00-{trace_hex}-{span_hex}-0{wire.sampled | wire.random << 1}")
+        flags = (1 if wire.sampled else 0) | (2 if wire.random else 0)
+        parent = ("traceparent", f"00-{trace_hex}-{span_hex}-0{flags}")
         debug = wire.debug and wire.sampled
         if not debug and not wire.tracestate:
             return (parent,)
@@ -110,6 +109,11 @@ def members_of(state: str, *, limited: bool = True) -> list[Member] | None:
     if limited and len(members) > _MAX_MEMBERS:
         return None
     return list(members.items())
+
+
+def is_debug(state: Mapping[str, str]) -> bool:
+    """Tell whether a trace state, as key -> value, carries the debug flag."""
+    return bool(state) and state.get(DEBUG_MEMBER[0]) == DEBUG_MEMBER[1]
 
 
 def with_debug(members: Sequence[Member], *, debug: bool) -> list[Member]:

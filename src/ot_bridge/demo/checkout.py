@@ -32,6 +32,7 @@ STORY = Story(
     logs=("reserved", "bank.answered", "exception", "payment.failed", "shipping.skipped", "message.sent"),
 )
 
+_ENTRY = "order-service"
 _ANSWER_LIMIT_S = 10.0
 _QUIET_S = 0.3
 # The longest silence inside a checkout is the bank's 0.7 s.
@@ -62,7 +63,7 @@ def run(
         _introduce(console, fleet, shop)
         if isinstance(found, NoNode):
             console.print(Text(f"no Node service ({found.reason}): notification-service runs on Python instead", "dim"))
-        checkout = shop.address_of("order-service") + "/checkout"
+        checkout = shop.address_of(_ENTRY) + "/checkout"
         _post(console, shop, checkout)
 
         def complete(spans: list[SpanRecord]) -> bool:
@@ -99,7 +100,7 @@ def _post(console: Console, shop: Shop, url: str) -> None:
     shop.check()
     console.print(Text(f"\nPOST {url} -> {answer.status_code} {' '.join(answer.text.split())}"), soft_wrap=True)
     if answer.status_code != 503:
-        complaints = shop.complaints_of("order-service")
+        complaints = shop.complaints_of(_ENTRY)
         console.print(Text(f"expected 503 from order-service; its standard error ends with\n{complaints}", "red"))
 
 
@@ -149,6 +150,18 @@ def _forward(console: Console, receiver: Receiver, endpoint: str, since: int) ->
     console.print(Text(f"sent {count} spans to {endpoint}"), soft_wrap=True)
 
 
+def _requests(spans: Sequence[SpanRecord]) -> list[list[SpanRecord]]:
+    """Split spans into requests from outside, one trace each.
+
+    A trace that did not begin at the entry was cut from another one: then nothing is split, and the verdict says so.
+    """
+    traces: dict[int, list[SpanRecord]] = {}
+    for span in spans:
+        traces.setdefault(span.trace_id, []).append(span)
+    whole = all(any(span.service == _ENTRY for span in trace) for trace in traces.values())
+    return list(traces.values()) if whole else [list(spans)]
+
+
 def _keep(console: Console, receiver: Receiver, shop: Shop, url: str, endpoint: str | None) -> None:
     console.print("\nThe shop stays open until Ctrl-C. A checkout whose bank is quick, so that the parcel is sent:")
     command = f"""curl -X POST {url} -H 'content-type: application/json' -d '{{"bank_s": 0.05}}'"""
@@ -162,10 +175,11 @@ def _keep(console: Console, receiver: Receiver, shop: Shop, url: str, endpoint: 
 
             def complete(spans: list[SpanRecord]) -> bool:
                 shop.check()
-                return bool(spans) and all(finding.good for finding in judge_shape(spans, outside_parent=True))
+                return all(finding.good for one in _requests(spans) for finding in judge_shape(one, entry=_ENTRY))
 
             spans = receiver.wait(complete, quiet_s=1.0, patience_s=_PATIENCE_S, limit_s=_LIMIT_S, since=since)
-            _show(console, spans, judge_shape(spans, outside_parent=True), {})
+            for one in _requests(spans):
+                _show(console, one, judge_shape(one, entry=_ENTRY), {})
             if endpoint:
                 _forward(console, receiver, endpoint, since)
     except KeyboardInterrupt:

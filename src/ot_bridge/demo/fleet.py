@@ -48,7 +48,8 @@ def services(node: Node | None) -> tuple[Service, ...]:
 
 
 def _python(name: str, module: str, runs_on: str, environment: Mapping[str, str] | None = None) -> Service:
-    command = (sys.executable, "-m", f"ot_bridge.demo.services.{module}")
+    # by path, not with -m: that would look for every import in the directory the user happens to be in first
+    command = (sys.executable, str(_SERVICES / f"{module}.py"))
     return Service(name, runs_on, command, environment or {})
 
 

@@ -108,7 +108,7 @@ class _Process:
     def __init__(self, service: Service, environment: Mapping[str, str]) -> None:
         self._name = service.name
         # a file, not a pipe: nobody has to read along, and it is still there when the process is not
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open until the process is reaped
         try:
             self._process = subprocess.Popen(
                 service.command,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import platformdirs
 
-__all__ = ["Node", "NoNode", "find_node"]
+__all__ = ["NoNode", "Node", "find_node"]
 
 _PACKAGES = ("jaeger-client@3.19.0", "opentracing@0.14.7")
 _NPM_LIMIT_S = 20.0

@@ -57,7 +57,10 @@ class Receiver:
         self._udp.bind(("127.0.0.1", 0))
         self.otlp_url = f"http://127.0.0.1:{self._http.server_port}"
         self.udp_port: int = self._udp.getsockname()[1]
-        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._http.serve_forever, self._listen)]
+        self._threads = [
+            threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True),
+            threading.Thread(target=self._listen, daemon=True),
+        ]
 
     def __enter__(self) -> Receiver:
         for thread in self._threads:

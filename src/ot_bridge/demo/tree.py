@@ -101,7 +101,7 @@ def _details(span: SpanRecord) -> list[RenderableType]:
         if not key.startswith(_PLUMBING)
     ]
     lines = [Text("  ").join(tags)] if tags else []
-    return [Padding(line, (0, 0, 0, 2)) for line in [*lines, *map(_log, span.events)]]
+    return [Padding(line, (0, 0, 0, 2), expand=False) for line in [*lines, *map(_log, span.events)]]
 
 
 def _log(event: Event) -> Text:

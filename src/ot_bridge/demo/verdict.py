@@ -65,14 +65,14 @@ def judge(spans: Sequence[SpanRecord], story: Story) -> list[Finding]:
     ]
 
 
-def judge_shape(spans: Sequence[SpanRecord], *, outside_parent: bool = False) -> list[Finding]:
+def judge_shape(spans: Sequence[SpanRecord], *, entry: str | None = None) -> list[Finding]:
     """Judge what holds for any request: one trace, one root, every parent there, every hop carried by a header.
 
     Args:
         spans: at least one.
-        outside_parent: the request brought a parent of its own, as a curl line can.
+        entry: a service that people call with headers of their own, so that its parent may be outside.
     """
-    return [_one_trace(spans), _parents(spans, outside_parent), _hops(spans)]
+    return [_one_trace(spans), _parents(spans, entry), _hops(spans)]
 
 
 def failing_span(spans: Sequence[SpanRecord]) -> SpanRecord | None:
@@ -119,11 +119,10 @@ def _what_arrived(span: SpanRecord) -> str:
     return f"{span.library}; the request brought {_and(arrived) if arrived else 'no trace header'}"
 
 
-def _parents(spans: Sequence[SpanRecord], outside_parent: bool) -> Finding:
+def _parents(spans: Sequence[SpanRecord], entry: str | None) -> Finding:
     known = {(span.trace_id, span.span_id) for span in spans}
     orphans = [span for span in spans if span.parent_id and (span.trace_id, span.parent_id) not in known]
-    if outside_parent and orphans == [spans[0]]:
-        orphans = []
+    orphans = [span for span in orphans if (span.service, span.kind) != (entry, "server")]
     if orphans:
         names = "; ".join(f"{span.name} names the parent {span.parent_id:016x}" for span in orphans)
         return Finding.bad(f"not every parent is in the trace: {names}")

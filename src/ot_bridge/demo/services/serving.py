@@ -30,7 +30,7 @@ def serve(app: WSGIApplication, *, threaded: bool = True) -> None:
     server = make_server("127.0.0.1", 0, app, threaded=threaded)
     print(server.server_port, flush=True)
     _addresses.update(json.loads(sys.stdin.readline() or "{}"))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     sys.stdin.read()
     server.shutdown()
 

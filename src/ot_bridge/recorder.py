@@ -1,0 +1,171 @@
+"""How a recorded span starts: what the SDK's tracer does in ``start_span``, for :class:`ot_bridge.span.RecordingSpan`.
+
+Sampler, id generator, limits, resource and processors are those of the user's provider, asked in the SDK's order. This
+is the hot path. Its shape is bent for it in three places: enum members are read once per process, the span is filled
+field by field instead of called, and tuples are made without a constructor's frame.
+"""
+
+from __future__ import annotations
+
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace as trace_api
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceState
+
+from ot_bridge.config import Settings
+from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state
+from ot_bridge.parents import Parent
+from ot_bridge.span import BridgeSpan, RecordingSpan, SpanRules, UnsampledSpan
+from ot_bridge.tags import NO_TAGS, Tags, read_tags
+from ot_bridge.telemetry import warn_once
+from ot_bridge.values import clean_key, clean_value
+from ot_bridge.version import __version__
+
+if TYPE_CHECKING:
+    from ot_bridge.tracer import BridgeTracer
+
+__all__ = ["SpanRecorder"]
+
+_LOW_64: Final = 2**64 - 1
+_NO_STATE: Final = TraceState()
+_SHAPE: Final = ("sampler", "resource", "span_processor", "id_generator", "_span_limits")
+_DROP, _RECORD, _SAMPLE = Decision.DROP, Decision.RECORD_ONLY, Decision.RECORD_AND_SAMPLE
+_new_span: Final[Any] = object.__new__
+_new_tuple: Final[Any] = tuple.__new__
+
+
+class SpanRecorder:
+    """Starts the spans of one SDK tracer.
+
+    Args:
+        tracer: the SDK's tracer.
+        settings: the bridge's settings.
+    """
+
+    def __init__(self, tracer: Any, settings: Settings) -> None:
+        self._sdk = tracer
+        scope = InstrumentationScope(settings.scope_name, __version__)
+        self._rules = SpanRules(tracer._span_limits, tracer.span_processor, scope, settings)
+        self._late_sampling = settings.late_sampling
+        self._short_ids = settings.trace_id_bits == 64
+        self._is_enabled = getattr(tracer, "_is_enabled", None)  # the tracer configurator, since SDK 1.40
+        self._is_random = getattr(tracer.id_generator, "is_trace_id_random", bool)  # since SDK 1.42
+        metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
+        self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
+
+    @classmethod
+    def of(cls, tracer: trace_api.Tracer, settings: Settings) -> SpanRecorder | None:
+        """Return a recorder for exactly the SDK's tracer; None for any other, whose spans are wrapped then."""
+        exact = type(tracer) is SdkTracer and all(hasattr(tracer, name) for name in _SHAPE)
+        return cls(tracer, settings) if exact else None
+
+    def start(self, tracer: BridgeTracer, name: str, parent: Parent, tags: Any, start_ns: int | None) -> BridgeSpan:
+        """Start a span.
+
+        Args:
+            tracer: the tracer that hands it out.
+            name: its name.
+            parent: what it starts from.
+            tags: its initial tags, as passed by the application.
+            start_ns: when it started, None for now.
+        """
+        rules, sdk = self._rules, self._sdk
+        otel_context, above, baggage, links, debug_id = parent
+        if self._is_enabled is not None and not self._is_enabled():
+            nowhere = above or SpanContext(0, 0, is_remote=False)
+            return UnsampledSpan(tracer, name, BridgeSpanContext.of(nowhere, baggage))
+        attributes: dict[str, Any] = {}
+        read = read_tags(tags, attributes, rules.clean_tag) if tags else NO_TAGS
+        kind, _, error, status_tags = read
+        if above is None:
+            trace_id, random, inherited = self._root_trace_id(), 2 if self._is_random() else 0, False
+            if debug_id is not None:
+                attributes["jaeger-debug-id"] = clean_value(debug_id, rules.tag_limit)
+        else:
+            trace_id, random, inherited = above.trace_id, above.trace_flags & 2, _is_debug(above)
+        decision, state, debug, attributes = self._decide(parent, trace_id, name, read, attributes, inherited)
+        if debug or inherited:
+            state = debug_state(state or _NO_STATE, debug=debug)
+        flags = FLAGS[random | (decision is _SAMPLE)]
+        ids = (trace_id, sdk.id_generator.generate_span_id(), False, flags, state or _NO_STATE, True)
+        context: BridgeSpanContext = _new_tuple(BridgeSpanContext, (*ids, baggage, debug, None))
+        end_metrics = None if self._metrics is None else self._metrics.start_span(above, decision)
+        if decision is _DROP:
+            return UnsampledSpan(tracer, name, context)
+
+        # The SDK's Span refuses to be called; filling the fields in one place is also what makes a span cheap.
+        span: RecordingSpan = _new_span(RecordingSpan)
+        span._tracer = tracer
+        span._rules = rules
+        span._name = name
+        span._context = context
+        span._kind = kind
+        span._parent = above
+        span._resource = sdk.resource
+        span._start_time = time_ns() if start_ns is None else start_ns
+        span._attributes = attributes
+        if end_metrics is not None:
+            span._record_end_metrics = end_metrics
+        if debug and (above is None or above.is_remote):
+            attributes["jaeger.debug"] = True
+        if links or status_tags or error is not None or len(attributes) > rules.max_attributes:
+            span.begin(links, error, status_tags=status_tags)
+        try:
+            rules.processor.on_start(span, parent_context=otel_context)
+        except Exception:
+            warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+        return span
+
+    def _decide(
+        self, parent: Parent, trace_id: int, name: str, tags: Tags, attributes: dict[str, Any], inherited: bool
+    ) -> tuple[Decision, TraceState | None, bool, dict[str, Any]]:
+        """Return the decision, the trace state, whether it is a debug trace, and the attributes to begin with."""
+        kind, priority = tags[:2]
+        if priority is False:
+            state = None if parent.span_context is None else parent.span_context.trace_state
+            return _DROP, state, False, attributes
+        debug = inherited or priority is True or (parent.span_context is None and parent.debug_id is not None)
+        sampler = self._sdk.sampler
+        result = sampler.should_sample(parent.context, trace_id, name, kind, attributes, parent.links)
+        decision = result.decision
+        forced = debug
+        if debug:
+            decision = _SAMPLE
+        elif decision is _DROP:
+            if not self._late_sampling:
+                return _DROP, result.trace_state, False, attributes
+            decision, forced = _RECORD, True
+        return decision, result.trace_state, debug, _decided(result.attributes, attributes, self._rules, keep=forced)
+
+    def _root_trace_id(self) -> int:
+        ids = self._sdk.id_generator
+        trace_id: int = ids.generate_trace_id()
+        return trace_id if not self._short_ids else trace_id & _LOW_64 or ids.generate_span_id()
+
+
+def _decided(found: Any, own: dict[str, Any], rules: SpanRules, *, keep: bool) -> dict[str, Any]:
+    """Return the attributes that the sampler decided on; its values may be as odd as anybody's.
+
+    Args:
+        found: what the sampler returned, None for nothing.
+        own: what it was given.
+        rules: how values are cleaned.
+        keep: keep its own attributes: the sampler may have dropped the span, which is recorded nevertheless.
+    """
+    if found == own:  # as the SDK's samplers do
+        return own
+    decided = dict(own) if keep else {}
+    for key, value in (found or {}).items():
+        name = clean_key(key)
+        if name and value is not None:
+            decided[name] = value if own.get(name) is value else rules.clean_tag(value)
+    return decided
+
+
+def _is_debug(context: SpanContext) -> bool:
+    known = context if isinstance(context, BridgeSpanContext) else BridgeSpanContext.of(context)
+    return known.debug and known.sampled
