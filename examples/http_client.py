@@ -39,6 +39,8 @@ def get(host: str, path: str) -> int:
 
 
 class Server(BaseHTTPRequestHandler):
+    """Prints the trace headers of each request."""
+
     def do_GET(self) -> None:
         for name in ("uber-trace-id", "traceparent"):
             print(f"server got {name}: {self.headers[name]}")

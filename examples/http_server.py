@@ -22,6 +22,8 @@ STOCK = {"teapot": 3, "cup": 0}
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers GET /stock/{item}, each request in a span."""
+
     def do_GET(self) -> None:
         tracer = opentracing.global_tracer()
         caller = tracer.extract(opentracing.Format.HTTP_HEADERS, self.headers)

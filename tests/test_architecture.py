@@ -110,6 +110,14 @@ def test_version_is_the_package_s() -> None:
     assert ot_bridge.__version__ == metadata.version("ot-bridge")
 
 
+@pytest.mark.parametrize(
+    ("group", "name"), [("console_scripts", "ot-bridge"), ("opentelemetry_propagator", "ot_bridge")]
+)
+def test_entry_point_loads(group: str, name: str) -> None:
+    (found,) = metadata.entry_points(group=group, name=name)
+    assert callable(found.load())
+
+
 def test_package_is_typed() -> None:
     assert (SOURCE / "py.typed").read_bytes() == b""
 

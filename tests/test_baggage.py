@@ -41,7 +41,7 @@ def sent(tracer: BridgeTracer, span: Any) -> dict[str, str]:
     return {key.removeprefix("uberctx-"): value for key, value in headers.items() if key.startswith("uberctx-")}
 
 
-# -- one span ----------------------------------------------------------------------------------------------------------
+# --- one span
 
 
 def test_new_span_has_none(tracer: BridgeTracer) -> None:
@@ -146,7 +146,7 @@ def test_set_item_after_finish_never_raises(tracer: BridgeTracer) -> None:
     assert span.set_baggage_item("a", "1") is span
 
 
-# -- parents and children ----------------------------------------------------------------------------------------------
+# --- parents and children
 
 
 @pytest.mark.parametrize("as_context", [False, True], ids=["child-of-span", "child-of-context"])
@@ -204,7 +204,7 @@ def test_activation_keeps_it(tracer: BridgeTracer) -> None:
         assert tracer.active_span.get_baggage_item("a") == "1"
 
 
-# -- in step with OpenTelemetry's ---------------------------------------------------------------------------------------
+# --- in step with OpenTelemetry's
 
 
 def test_item_set_before_activation_is_read_natively(tracer: BridgeTracer) -> None:
@@ -333,7 +333,7 @@ def test_native_value_that_is_not_text_becomes_text(tracer: BridgeTracer) -> Non
         otel_context.detach(token)
 
 
-# -- another request's baggage ------------------------------------------------------------------------------------------
+# --- another request's baggage
 
 
 def test_injecting_another_span_sends_nothing_of_the_current_request(tracer: BridgeTracer) -> None:
@@ -408,7 +408,7 @@ def test_reused_worker_starts_clean(tracer: BridgeTracer) -> None:
     assert worker.run(request, None) == {}
 
 
-# -- threads ----------------------------------------------------------------------------------------------------------
+# --- threads
 
 
 def test_no_item_is_lost_when_threads_set_them_together(tracer: BridgeTracer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -11,12 +12,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import requests
 from tests.collectors import Arrival, http_collector
 
+from ot_bridge.demo import services
 from ot_bridge.demo.node import NoNode, find_node
 from ot_bridge.demo.spans import records
 
@@ -142,6 +145,23 @@ def test_unreachable_endpoint_is_an_error_with_its_address() -> None:
     assert done.err == f"Error: cannot send the spans to {url}/v1/traces: Connection refused\n"
     assert "no Node service (switched off)" in done.out
     assert "FAIL" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("service", "libraries"),
+    [
+        ("inventory", {"opentracing", "jaeger_client"}),
+        ("notification", {"opentracing", "jaeger_client"}),
+        ("gateway", {"opentelemetry"}),
+    ],
+)
+def test_old_and_native_services_trace_without_the_bridge(service: str, libraries: set[str]) -> None:
+    source = (Path(services.__file__).parent / f"{service}.py").read_text()
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom | ast.Import)]
+    modules = {node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name for node in nodes}
+    assert {module for module in modules if module.startswith("ot_bridge")} == {"ot_bridge.demo.services.serving"}
+    tracing = {"opentracing", "jaeger_client", "opentelemetry"}
+    assert {module.partition(".")[0] for module in modules} & tracing == libraries
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from collectors import Arrival, grpc_collector, http_collector
+from entry_points import EntryPoints
 from ot_bridge import ConfigError, export
 
 Build = Callable[[], tuple[SpanProcessor, ...]]
@@ -194,14 +194,6 @@ def test_port_of_grpc_under_http_is_warned_of(
     ]
 
 
-class EntryPoints(dict[str, Any]):
-    """What importlib.metadata.entry_points gives, with entry points of the test's own."""
-
-    def __init__(self, **made: Any) -> None:
-        super().__init__({name: SimpleNamespace(name=name, load=lambda it=it: it) for name, it in made.items()})
-        self.names = set(made)
-
-
 def _raise() -> None:
     raise LookupError("no such region")
 
@@ -232,6 +224,15 @@ def test_exporter_built_before_a_failing_one_is_shut_down(monkeypatch: pytest.Mo
     with pytest.raises(ConfigError, match="second"):
         export.build_processors()
     assert first._stopped
+
+
+def test_otlp_exporter_that_cannot_be_built_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_build_otlp", _raise)
+    with pytest.raises(ConfigError) as caught:
+        export.build_processors()
+    assert str(caught.value) == (
+        "cannot use OTEL_TRACES_EXPORTER=otlp: building the exporters failed with LookupError: no such region"
+    )
 
 
 def test_console_exporter_writes_where_stdout_is_now(

@@ -21,9 +21,9 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentracing import Format, child_of, follows_from
 from opentracing.harness.api_check import APICompatibilityCheckMixin
 from opentracing.harness.scope_check import ScopeCompatibilityCheckMixin
-from spans import as_dict
 
 from ot_bridge import BridgeTracer, telemetry
+from spans import as_dict
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 SPAN_ID = 0xB7AD6B7169203331
@@ -51,7 +51,9 @@ class VendorProvider(TracerProvider):
 class OwnSpan(trace.Span):
     """A span of a library that is not the SDK at all: it has the public methods and nothing else."""
 
-    def __init__(self, name: str, kind: SpanKind, attributes: Mapping[str, Any] | None, parent: trace.SpanContext) -> None:
+    def __init__(
+        self, name: str, kind: SpanKind, attributes: Mapping[str, Any] | None, parent: trace.SpanContext
+    ) -> None:
         self.name, self.kind, self.attributes = name, kind, dict(attributes or {})
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.status: StatusCode = StatusCode.UNSET
@@ -94,7 +96,7 @@ class OwnTracer(trace.Tracer):
     def __init__(self) -> None:
         self.spans: list[OwnSpan] = []
 
-    def start_span(  # noqa: PLR0913
+    def start_span(
         self,
         name: str,
         context: Context | None = None,
@@ -142,7 +144,7 @@ def only(exporter: InMemorySpanExporter) -> dict[str, Any]:
     return as_dict(span)
 
 
-# -- a vendor's tracer --------------------------------------------------------------------------------------------------
+# --- a vendor's tracer
 
 
 class TestVendorApi(APICompatibilityCheckMixin):
@@ -304,7 +306,7 @@ def test_sdk_provider_says_nothing(tracer: BridgeTracer, caplog: pytest.LogCaptu
     assert caplog.records == []
 
 
-# -- a library that is not the SDK -----------------------------------------------------------------------------------------
+# --- a library that is not the SDK
 
 
 def test_spans_of_another_library_are_driven_by_the_public_api_alone() -> None:
@@ -322,7 +324,7 @@ def test_spans_of_another_library_are_driven_by_the_public_api_alone() -> None:
     assert (op.ended, child.ended, child.own.trace_id) == (1, 1, op.own.trace_id)
 
 
-# -- no-op ----------------------------------------------------------------------------------------------------------------
+# --- no-op
 
 
 def test_noop_spans_take_every_call(noop: BridgeTracer) -> None:
@@ -353,9 +355,8 @@ def test_noop_spans_pass_a_remote_context_on(noop: BridgeTracer) -> None:
 
 @pytest.mark.parametrize("active", [False, True])
 def test_exception_passes_through_a_noop_span(noop: BridgeTracer, active: bool) -> None:
-    with pytest.raises(ValueError, match="boom"):
-        with noop.start_active_span("op") if active else noop.start_span("op"):
-            raise ValueError("boom")
+    with pytest.raises(ValueError, match="boom"), noop.start_active_span("op") if active else noop.start_span("op"):
+        raise ValueError("boom")
 
 
 def test_disabled_sdk_records_nothing_and_never_raises(
@@ -371,7 +372,7 @@ def test_disabled_sdk_records_nothing_and_never_raises(
     assert exporter.get_finished_spans() == ()
 
 
-# -- a proxy that gets its provider later ------------------------------------------------------------------------------------
+# --- a proxy that gets its provider later
 
 PROXY_PROGRAM = textwrap.dedent(
     """

@@ -15,9 +15,9 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing import logs
-from spans import as_dict
 
 from ot_bridge import BridgeTracer, Settings, telemetry
+from spans import as_dict
 
 
 class DomainError(Exception):
@@ -55,7 +55,7 @@ def raised(error: BaseException) -> BaseException:
         return caught
 
 
-# -- names and fields --------------------------------------------------------------------------------------------------
+# --- names and fields
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_logs_keep_their_order(tracer: BridgeTracer, exporter: InMemorySpanExpor
     assert [name for name, _ in events(exporter)] == ["e0", "e1", "e2", "e3", "e4"]
 
 
-# -- the deprecated ways ----------------------------------------------------------------------------------------------
+# --- the deprecated ways
 
 
 def test_log_event_chains(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -171,7 +171,7 @@ def test_info_and_error_of_jaeger_client_still_work(tracer: BridgeTracer, export
     assert only_span(exporter)["status"]["code"] == "ERROR"
 
 
-# -- timestamps --------------------------------------------------------------------------------------------------------
+# --- timestamps
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_unusable_log_timestamp_is_counted(tracer: BridgeTracer) -> None:
     assert telemetry.snapshot() != before
 
 
-# -- event=error ------------------------------------------------------------------------------------------------------
+# --- event=error
 
 
 def test_error_log_with_an_exception_is_an_exception_event(
@@ -371,7 +371,7 @@ def test_error_log_sets_the_status_when_asked_for(
     assert only_span(exporter)["status"]["code"] == "ERROR"
 
 
-# -- exceptions that leave a span or a scope ---------------------------------------------------------------------------
+# --- exceptions that leave a span or a scope
 
 
 def _leave_span(tracer: BridgeTracer, error: BaseException) -> None:
@@ -456,7 +456,10 @@ def test_any_exception_passes_through_unchanged(tracer: BridgeTracer, leave: Any
 def test_exception_through_two_scopes_is_recorded_on_each(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
     with pytest.raises(ValueError, match="boom"), tracer.start_active_span("outer"), tracer.start_active_span("inner"):
         raise ValueError("boom")
-    found = {span["name"]: [event["name"] for event in span["events"]] for span in map(as_dict, exporter.get_finished_spans())}
+    found = {
+        span["name"]: [event["name"] for event in span["events"]]
+        for span in map(as_dict, exporter.get_finished_spans())
+    }
     assert found == {"inner": ["exception"], "outer": ["exception"]}
 
 
@@ -467,7 +470,9 @@ def test_two_different_exceptions_are_both_recorded(tracer: BridgeTracer, export
     assert [attributes["exception.type"] for _, attributes in events(exporter)] == ["KeyError", "ValueError"]
 
 
-def test_exception_that_was_handled_inside_leaves_no_trace(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
+def test_exception_that_was_handled_inside_leaves_no_trace(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
     with tracer.start_active_span("op"):
         try:
             raise ValueError("boom")

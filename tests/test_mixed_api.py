@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentracing import Format, child_of
-from spans import as_dict
 
 from ot_bridge import BridgeSpanContext, BridgeTracer
+from spans import as_dict
 
 Run = Callable[[Callable[[], None]], None]
 
@@ -71,7 +71,7 @@ def tree(exporter: InMemorySpanExporter) -> dict[str, str | None]:
     return {span.name: by_id[span.parent.span_id] if span.parent else None for span in spans}
 
 
-# -- parents ----------------------------------------------------------------------------------------------------------
+# --- parents
 
 
 @EVERYWHERE
@@ -185,9 +185,7 @@ def test_extract_of_nothing_continues_the_native_server_span(
     assert tree(exporter) == {"server": None, "view": "server"}
 
 
-def test_remote_context_attached_natively_is_the_parent(
-    tracer: BridgeTracer, exporter: InMemorySpanExporter
-) -> None:
+def test_remote_context_attached_natively_is_the_parent(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
     headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     token = otel_context.attach(TraceContextTextMapPropagator().extract(headers))
     try:
@@ -205,7 +203,7 @@ def test_invalid_native_span_is_not_active(tracer: BridgeTracer) -> None:
         assert tracer.scope_manager.active is None
 
 
-# -- a native span as OpenTracing sees it --------------------------------------------------------------------------------
+# --- a native span as OpenTracing sees it
 
 
 def test_native_span_is_an_opentracing_span(tracer: BridgeTracer, native: trace.Tracer) -> None:
@@ -293,7 +291,7 @@ def test_native_span_can_be_injected(tracer: BridgeTracer, native: trace.Tracer)
     assert headers["uber-trace-id"] == f"{context.trace_id:032x}:{context.span_id:016x}:0:1"
 
 
-# -- a bridged span as OpenTelemetry sees it ----------------------------------------------------------------------------
+# --- a bridged span as OpenTelemetry sees it
 
 
 def test_bridged_span_takes_native_calls(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -335,9 +333,7 @@ def test_bridged_span_made_current_natively_is_active(tracer: BridgeTracer, expo
     assert tree(exporter) == {"op": None, "child": "op"}
 
 
-def test_native_exception_under_use_span_is_recorded_once(
-    tracer: BridgeTracer, exporter: InMemorySpanExporter
-) -> None:
+def test_native_exception_under_use_span_is_recorded_once(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
     with (
         pytest.raises(ValueError, match="boom"),
         tracer.start_active_span("op") as scope,
@@ -375,7 +371,7 @@ def test_context_unwraps_to_opentelemetrys(tracer: BridgeTracer) -> None:
         assert span.unwrap().get_span_context().span_id == context.span_id
 
 
-# -- baggage through all levels ------------------------------------------------------------------------------------------
+# --- baggage through all levels
 
 
 @EVERYWHERE
@@ -405,5 +401,7 @@ def test_kinds_and_errors_of_mixed_spans_stay_apart(
     with native.start_as_current_span("server", kind=SpanKind.SERVER):
         with tracer.start_active_span("client", tags={"span.kind": "client"}) as scope:
             scope.span.set_tag("error", True)
-    found = {span["name"]: (span["kind"], span["status"]["code"]) for span in map(as_dict, exporter.get_finished_spans())}
+    found = {
+        span["name"]: (span["kind"], span["status"]["code"]) for span in map(as_dict, exporter.get_finished_spans())
+    }
     assert found == {"client": ("CLIENT", "ERROR"), "server": ("SERVER", "UNSET")}

@@ -1,4 +1,4 @@
-"""Whatever is thrown at the bridge: nothing raises, every span arrives through the official encoder, no context leaks."""
+"""Whatever is thrown at the bridge: nothing raises, the official encoder takes every span, no context leaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import string
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import opentracing
@@ -68,7 +68,7 @@ def arrived(exporter: InMemorySpanExporter) -> list[Any]:
     return [span for each in request.resource_spans for scope in each.scope_spans for span in scope.spans]
 
 
-# -- values --------------------------------------------------------------------------------------------------------------
+# --- values
 
 
 class NoText:
@@ -247,7 +247,7 @@ def test_any_parent_and_references_give_a_span(parent: Any, references: Any, ign
     assert tracer.active_span is None
 
 
-# -- headers --------------------------------------------------------------------------------------------------------------
+# --- headers
 
 hexes = st.text("0123456789abcdefABCDEFg-:", max_size=40)
 trace_headers = st.one_of(
@@ -352,7 +352,7 @@ def test_any_baggage_is_kept_and_sent_without_a_raise(items: list[tuple[Any, Any
     assert [item for item in sent.items() if not is_safe(*item)] == []
 
 
-# -- scopes in any order ---------------------------------------------------------------------------------------------------
+# --- scopes in any order
 
 
 class _Thread:
@@ -366,10 +366,14 @@ class _Thread:
 
     def _work(self) -> None:
         while (task := self.tasks.get()) is not None:
-            try:
-                self.results.put((task(), None))
-            except BaseException as error:
-                self.results.put((None, error))
+            self.results.put(self._outcome(task))
+
+    @staticmethod
+    def _outcome(task: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+        try:
+            return task(), None
+        except BaseException as error:
+            return None, error
 
     def run(self, task: Callable[[], Any]) -> Any:
         self.tasks.put(task)
@@ -516,56 +520,74 @@ TestScopesInAnyOrder.settings = settings(
 )
 
 
+def _next(waiting: queue.SimpleQueue[opentracing.Scope]) -> opentracing.Scope | None:
+    with suppress(queue.Empty):
+        return waiting.get_nowait()
+    return None
+
+
+class _Worker(threading.Thread):
+    """Carries out a plan: opens scopes, closes its own in a wrong order, and those that others gave away."""
+
+    def __init__(
+        self,
+        plan: list[int],
+        tracer: BridgeTracer,
+        shared: opentracing.Span,
+        given_away: queue.SimpleQueue[opentracing.Scope],
+        barrier: threading.Barrier,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.plan, self.tracer, self.shared = plan, tracer, shared
+        self.given_away, self.barrier = given_away, barrier
+        self.own: list[opentracing.Scope] = []
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.barrier.wait()
+            for step in self.plan:
+                self.do(step)
+                self.shared.set_tag(str(step), step).set_baggage_item("k", "v")
+            self.barrier.wait()
+            for scope in self.own:
+                scope.close()
+            while (foreign := _next(self.given_away)) is not None:
+                foreign.close()
+            self.barrier.wait()
+            assert self.tracer.active_span is None
+            assert trace.get_current_span() is trace.INVALID_SPAN
+        except BaseException as error:
+            self.error = error
+            self.barrier.abort()
+
+    def do(self, step: int) -> None:
+        if step <= 1:
+            self.own.append(self.tracer.start_active_span("op"))
+        elif step == 2:
+            self.own.append(self.tracer.scope_manager.activate(self.shared, False))
+        elif step == 3 and self.own:
+            self.own.pop(len(self.own) // 2).close()
+        elif step == 4:
+            self.given_away.put(self.tracer.start_active_span("given away"))
+        elif step == 5 and (foreign := _next(self.given_away)) is not None:
+            foreign.close()
+
+
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(plans=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=30), min_size=2, max_size=4))
 def test_scope_operations_of_threads_at_the_same_time(plans: list[list[int]]) -> None:
     tracer, exporter = bridge()
     shared = tracer.start_span("shared")
-    elsewhere: queue.SimpleQueue[opentracing.Scope] = queue.SimpleQueue()
-    errors: list[BaseException] = []
+    given_away: queue.SimpleQueue[opentracing.Scope] = queue.SimpleQueue()
     barrier = threading.Barrier(len(plans))
-
-    def work(plan: list[int]) -> None:
-        own: list[opentracing.Scope] = []
-        try:
-            barrier.wait()
-            for step in plan:
-                if step <= 1:
-                    own.append(tracer.start_active_span("op"))
-                elif step == 2:
-                    own.append(tracer.scope_manager.activate(shared, False))
-                elif step == 3 and own:
-                    own.pop(len(own) // 2).close()
-                elif step == 4:
-                    elsewhere.put(tracer.start_active_span("given away"))
-                elif step == 5 and not elsewhere.empty():
-                    try:
-                        elsewhere.get_nowait().close()
-                    except queue.Empty:
-                        pass
-                shared.set_tag(str(step), step).set_baggage_item("k", "v")
-            barrier.wait()
-            for scope in own:
-                scope.close()
-            while not elsewhere.empty():
-                try:
-                    elsewhere.get_nowait().close()
-                except queue.Empty:
-                    break
-            barrier.wait()
-            assert tracer.active_span is None
-            assert trace.get_current_span() is trace.INVALID_SPAN
-        except BaseException as error:
-            errors.append(error)
-            barrier.abort()
-
     with no_errors_logged():
-        threads = [threading.Thread(target=work, args=(plan,)) for plan in plans]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        workers = [_Worker(plan, tracer, shared, given_away, barrier) for plan in plans]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
         shared.finish()
-    assert errors == []
+    assert [worker.error for worker in workers if worker.error] == []
     started = 1 + sum(plan.count(0) + plan.count(1) + plan.count(4) for plan in plans)
     assert len(arrived(exporter)) == started

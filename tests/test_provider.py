@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
+from entry_points import EntryPoints
 from ot_bridge import ConfigError
 from ot_bridge.provider import SAMPLERS, build_provider
 
@@ -82,14 +81,6 @@ def test_variable_chooses_the_sampler(
         if value is not None:
             monkeypatch.setenv(variable, value)
     assert build_provider("s", no_processors).sampler.get_description().startswith(description)
-
-
-class EntryPoints(dict[str, Any]):
-    """What importlib.metadata.entry_points gives, with entry points of the test's own."""
-
-    def __init__(self, **made: Any) -> None:
-        super().__init__({name: SimpleNamespace(name=name, load=lambda it=it: it) for name, it in made.items()})
-        self.names = set(made)
 
 
 class OwnIds(RandomIdGenerator):

@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing import Format, Reference, child_of, follows_from
 from opentracing.mocktracer import MockTracer
-from spans import as_dict
 
 from ot_bridge import BridgeSpanContext, BridgeTracer, Settings
+from spans import as_dict
 
 TRACE = 0x0AF7651916CD43DD8448EB211C80319C
 OTHER_TRACE = 0xF1F2F3F4F5F6F7F8F9FAFBFCFDFEFF80
@@ -52,7 +52,7 @@ def shape(exporter: InMemorySpanExporter, name: str = "op") -> Shape:
     return parent, [(link.context.trace_id, link.context.span_id, dict(link.attributes or {})) for link in span.links]
 
 
-# -- one parent out of several references -------------------------------------------------------------------------------
+# --- one parent out of several references
 
 
 def test_first_child_of_is_the_parent(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -123,7 +123,7 @@ def test_references_stand_with_ignore_active_span(tracer: BridgeTracer, exporter
     assert shape(exporter) == ((TRACE, A), [])
 
 
-# -- the old rule ------------------------------------------------------------------------------------------------------
+# --- the old rule
 
 
 def test_references_jaeger_keeps_the_active_span_as_parent(
@@ -155,7 +155,7 @@ def test_references_jaeger_prefers_the_child_of_argument(
     assert shape(exporter) == ((TRACE, A), [(TRACE, B, FOLLOWS)])
 
 
-# -- what counts as a reference ----------------------------------------------------------------------------------------
+# --- what counts as a reference
 
 
 def test_one_reference_needs_no_list(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -179,9 +179,7 @@ def test_span_will_do_as_the_context_of_a_reference(tracer: BridgeTracer, export
 @pytest.mark.parametrize(
     "references", [None, [], (), [None], [child_of(None)], [follows_from(None), None], [child_of()]], ids=ascii
 )
-def test_nothing_as_reference_is_skipped(
-    tracer: BridgeTracer, exporter: InMemorySpanExporter, references: Any
-) -> None:
+def test_nothing_as_reference_is_skipped(tracer: BridgeTracer, exporter: InMemorySpanExporter, references: Any) -> None:
     tracer.start_span("op", references=references).finish()
     assert shape(exporter) == (None, [])
 
@@ -213,7 +211,7 @@ def test_unknown_type_gives_way_to_a_later_reference(tracer: BridgeTracer, expor
     assert shape(exporter) == ((TRACE, B), [(TRACE, A, FOLLOWS), (TRACE, B, FOLLOWS)])
 
 
-# -- a container: a context without ids --------------------------------------------------------------------------------
+# --- a container: a context without ids
 
 
 def test_container_gives_baggage_and_starts_a_root(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -240,7 +238,7 @@ def test_container_beside_a_reference_gives_its_baggage_only(
     assert shape(exporter) == ((TRACE, A), [(TRACE, A, FOLLOWS)])
 
 
-# -- baggage -----------------------------------------------------------------------------------------------------------
+# --- baggage
 
 
 def test_baggage_is_the_union_and_the_parent_wins(tracer: BridgeTracer) -> None:
@@ -265,7 +263,7 @@ def test_explicit_parent_keeps_the_active_baggage_out(tracer: BridgeTracer) -> N
             assert dict(span.context.baggage) == {"tenant": "acme"}
 
 
-# -- foreign and no-op objects ------------------------------------------------------------------------------------------
+# --- foreign and no-op objects
 
 _NOOP = opentracing.Tracer()
 
@@ -321,7 +319,7 @@ def test_scope_as_child_of_never_raises(tracer: BridgeTracer, exporter: InMemory
     assert {span.name for span in exporter.get_finished_spans()} == {"active", "op"}
 
 
-# -- local parents -----------------------------------------------------------------------------------------------------
+# --- local parents
 
 
 def test_finished_span_is_still_a_parent(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:

@@ -95,7 +95,7 @@ def current() -> trace.Span:
     return trace.get_current_span()
 
 
-# -- honoured -----------------------------------------------------------------------------------------------------------
+# --- honoured
 
 
 def test_manager_keeps_its_class(bridged: BridgeTracer, given: ScopeManager) -> None:
@@ -154,7 +154,7 @@ def test_exception_is_recorded_once(bridged: BridgeTracer, exporter: InMemorySpa
     assert bridged.active_span is None
 
 
-# -- in step ------------------------------------------------------------------------------------------------------------
+# --- in step
 
 
 def test_native_code_sees_the_active_span(bridged: BridgeTracer) -> None:
@@ -227,7 +227,7 @@ def test_new_thread_has_no_active_span(provider: TracerProvider) -> None:
         assert found == [None, trace.INVALID_SPAN]
 
 
-# -- OpenTracing's own checks, over each given manager --------------------------------------------------------------------
+# --- OpenTracing's own checks, over each given manager
 
 
 class TestThreadLocal(ScopeCompatibilityCheckMixin):
@@ -253,7 +253,7 @@ class TestContextVars(TestThreadLocal):
     manager = ContextVarsScopeManager
 
 
-# -- asyncio ------------------------------------------------------------------------------------------------------------
+# --- asyncio
 
 
 def test_asyncio_manager_in_a_task(provider: TracerProvider, exporter: InMemorySpanExporter) -> None:
@@ -309,7 +309,7 @@ def test_no_parent_scope_of_contextvars_breaks_the_propagation(
     }
 
 
-# -- gevent and tornado ---------------------------------------------------------------------------------------------------
+# --- gevent and tornado
 
 GEVENT_PROGRAM = textwrap.dedent(
     """
@@ -377,7 +377,7 @@ def test_gevent_manager_and_the_bridges_own_work_on_greenlets() -> None:
     reason="opentracing's TornadoScopeManager needs tornado.stack_context, which tornado 6 removed",
 )
 def test_tornado_manager_is_honoured(provider: TracerProvider, exporter: InMemorySpanExporter) -> None:
-    from opentracing.scope_managers.tornado import TornadoScopeManager, tracer_stack_context  # noqa: PLC0415
+    from opentracing.scope_managers.tornado import TornadoScopeManager, tracer_stack_context
 
     tracer = BridgeTracer(provider, scope_manager=TornadoScopeManager())
     assert isinstance(tracer.scope_manager, TornadoScopeManager)

@@ -53,7 +53,7 @@ def _no_error_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert errors == []
 
 
-# -- one scope --------------------------------------------------------------------------------------------------------
+# --- one scope
 
 
 def test_types_are_opentracings_own(tracer: BridgeTracer) -> None:
@@ -156,7 +156,7 @@ def test_native_values_in_the_context_are_kept_inside_a_scope(tracer: BridgeTrac
         otel_context.detach(token)
 
 
-# -- nothing and foreign things as spans -------------------------------------------------------------------------------
+# --- nothing and foreign things as spans
 
 
 def test_activating_none_hides_the_active_span(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -193,7 +193,7 @@ def test_activating_what_is_no_span_never_raises(tracer: BridgeTracer, thing: An
     assert tracer.active_span is None
 
 
-# -- closed twice, out of order ----------------------------------------------------------------------------------------
+# --- closed twice, out of order
 
 
 def test_scope_closed_twice_finishes_once(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -280,7 +280,7 @@ def test_scope_that_is_never_closed_ends_with_its_context(tracer: BridgeTracer) 
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-# -- other threads ----------------------------------------------------------------------------------------------------
+# --- other threads
 
 
 def test_new_thread_has_no_active_span(tracer: BridgeTracer) -> None:
@@ -318,6 +318,39 @@ def test_scope_closed_in_another_thread_and_here_finishes_once(
     assert (tracer.active_span, names(exporter)) == (None, ["op"])
 
 
+def test_parent_that_waits_for_a_child_closed_in_another_thread_is_closed_with_it(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
+    parent, child = tracer.start_active_span("parent"), tracer.start_active_span("child")
+    parent.close()
+    in_thread(child.close)
+    assert (tracer.active_span, names(exporter)) == (None, ["child", "parent"])
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_scopes_closed_out_of_order_after_one_inside_was_closed_in_another_thread(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
+    outer, middle, inner = (tracer.start_active_span(name) for name in ("outer", "middle", "inner"))
+    in_thread(inner.close)
+    outer.close()
+    middle.close()
+    assert (tracer.active_span, sorted(names(exporter))) == (None, ["inner", "middle", "outer"])
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_scope_opened_after_one_was_closed_in_another_thread_closes_out_of_order_too(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
+    outer, dead = tracer.start_active_span("outer"), tracer.start_active_span("dead")
+    in_thread(dead.close)
+    inner = tracer.start_active_span("inner")
+    outer.close()
+    inner.close()
+    assert (tracer.active_span, sorted(names(exporter))) == (None, ["dead", "inner", "outer"])
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
 def test_span_can_be_active_in_two_threads(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
     def work() -> bool:
         with tracer.scope_manager.activate(scope.span, False):
@@ -353,7 +386,7 @@ def test_threads_do_not_disturb_each_other(tracer: BridgeTracer, exporter: InMem
     assert len(exporter.get_finished_spans()) == 600
 
 
-# -- asyncio ----------------------------------------------------------------------------------------------------------
+# --- asyncio
 
 
 def test_task_inherits_the_active_span(tracer: BridgeTracer) -> None:
@@ -454,7 +487,7 @@ def test_callback_inherits_the_active_span(tracer: BridgeTracer) -> None:
     assert asyncio.run(main())
 
 
-# -- generators: their scope is opened in one context and closed wherever they end --------------------------------------
+# --- generators: their scope is opened in one context and closed wherever they end
 
 
 def test_scope_in_a_contextmanager(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:

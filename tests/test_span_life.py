@@ -42,9 +42,9 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.span import TraceState
 from opentracing import Format, follows_from
-from spans import as_dict
 
 from ot_bridge import BridgeSpan, BridgeSpanContext, BridgeTracer, Settings, telemetry
+from spans import as_dict
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 SPAN_ID = 0xB7AD6B7169203331
@@ -71,7 +71,7 @@ def provider_of(*processors: SpanProcessor, **arguments: Any) -> TracerProvider:
     return provider
 
 
-# -- types ---------------------------------------------------------------------------------------------------------------
+# --- types
 
 
 def test_span_is_of_both_apis(tracer: BridgeTracer) -> None:
@@ -100,7 +100,7 @@ def test_tracer_is_opentracings_own(tracer: BridgeTracer) -> None:
     assert tracer.start_span("op").tracer is tracer
 
 
-# -- the whole span ------------------------------------------------------------------------------------------------------
+# --- the whole span
 
 
 def test_whole_exported_span(provider: TracerProvider, exporter: InMemorySpanExporter) -> None:
@@ -142,7 +142,7 @@ def test_whole_exported_span(provider: TracerProvider, exporter: InMemorySpanExp
     }
 
 
-# -- times ---------------------------------------------------------------------------------------------------------------
+# --- times
 
 USABLE: list[tuple[Any, int]] = [
     (1600000000, 1600000000_000000000),
@@ -229,7 +229,7 @@ def test_default_times_are_integers_in_order(tracer: BridgeTracer, exporter: InM
     assert before <= span.start_time <= span.end_time <= time.time_ns()  # type: ignore[operator]
 
 
-# -- names ---------------------------------------------------------------------------------------------------------------
+# --- names
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_set_operation_name_to_something_odd_never_raises(
     assert isinstance(only(exporter).name, str)
 
 
-# -- the end -------------------------------------------------------------------------------------------------------------
+# --- the end
 
 
 def test_second_finish_changes_nothing(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -319,7 +319,7 @@ def test_finish_of_an_exported_span_reads_the_same_from_the_span_itself(
     assert as_dict(span.unwrap()) == as_dict(only(exporter))
 
 
-# -- free attributes, replaced methods -----------------------------------------------------------------------------------
+# --- free attributes, replaced methods
 
 
 def test_span_takes_free_attributes(tracer: BridgeTracer) -> None:
@@ -369,11 +369,11 @@ def test_replaced_set_tag_and_log_kv_are_called(tracer: BridgeTracer) -> None:
     assert [args[0] for args in calls] == [{"event": "e"}, {"event": "f"}]
 
 
-# -- pickling and copying of contexts ------------------------------------------------------------------------------------
+# --- pickling and copying of contexts
 
 
 def _pickled(context: BridgeSpanContext) -> BridgeSpanContext:
-    found: BridgeSpanContext = pickle.loads(pickle.dumps(context))  # noqa: S301
+    found: BridgeSpanContext = pickle.loads(pickle.dumps(context))
     return found
 
 
@@ -405,7 +405,7 @@ def test_context_is_hashable_and_equal_to_itself(tracer: BridgeTracer) -> None:
     assert context == _pickled(context)
 
 
-# -- processors ----------------------------------------------------------------------------------------------------------
+# --- processors
 
 
 class Recorder(SpanProcessor):
@@ -535,7 +535,7 @@ def test_batch_processor_gets_every_span(exporter: InMemorySpanExporter) -> None
     provider.shutdown()
 
 
-# -- samplers ------------------------------------------------------------------------------------------------------------
+# --- samplers
 
 
 class Asked(Sampler):
@@ -597,7 +597,11 @@ def test_sampler_is_asked_for_a_root_with_its_trace_id() -> None:
     sampler = Asked(Decision.RECORD_AND_SAMPLE)
     span = BridgeTracer(provider_of(sampler=sampler)).start_span("op")
     (asked,) = sampler.asked
-    assert (asked["parent"], asked["trace_id"], asked["kind"]) == ((0, 0, False), span.context.trace_id, SpanKind.INTERNAL)
+    assert (asked["parent"], asked["trace_id"], asked["kind"]) == (
+        (0, 0, False),
+        span.context.trace_id,
+        SpanKind.INTERNAL,
+    )
 
 
 def test_sampler_adds_attributes_and_trace_state(exporter: InMemorySpanExporter) -> None:
@@ -664,7 +668,7 @@ def test_dropped_span_ignores_odd_values_too() -> None:
         raise ValueError("boom")
 
 
-# -- limits --------------------------------------------------------------------------------------------------------------
+# --- limits
 
 
 def test_limits_evict_the_oldest_and_count(exporter: InMemorySpanExporter) -> None:
@@ -741,7 +745,7 @@ def test_limits_hold_when_threads_write_together(exporter: InMemorySpanExporter)
     assert found["dropped"] == {"attributes": 1192, "events": 1192, "links": 0}
 
 
-# -- what comes from the provider ----------------------------------------------------------------------------------------
+# --- what comes from the provider
 
 
 class Counting(IdGenerator):
@@ -803,7 +807,7 @@ def test_instrumentation_scope_is_named_as_the_specification_says(
     not hasattr(TracerProvider, "_set_tracer_configurator"), reason="this SDK has no tracer configurator"
 )
 def test_tracer_that_is_switched_off_and_on_again(exporter: InMemorySpanExporter) -> None:
-    from opentelemetry.sdk import trace as sdk  # noqa: PLC0415
+    from opentelemetry.sdk import trace as sdk
 
     provider = provider_of(SimpleSpanProcessor(exporter))
     tracer = BridgeTracer(provider)
@@ -902,7 +906,7 @@ def test_forked_child_records_with_the_resource_of_its_own_process() -> None:
     assert done.returncode == 0, done.stderr
 
 
-# -- exporters -----------------------------------------------------------------------------------------------------------
+# --- exporters
 
 
 def test_console_exporter_prints_the_span() -> None:
@@ -945,7 +949,7 @@ def test_exported_trace_state_is_the_received_one(tracer: BridgeTracer, exporter
     assert encoded.trace_state == "a=1,b=2"
 
 
-# -- close and flush -----------------------------------------------------------------------------------------------------
+# --- close and flush
 
 
 def test_span_finished_after_close_never_raises(tracer: BridgeTracer, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_ON, 
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.span import TraceState
 from opentracing import Format, tags
-from spans import as_dict
 
 from ot_bridge import BridgeTracer, Settings, telemetry
+from spans import as_dict
 
 Tag = tuple[str, Any]
 Run = Callable[[BridgeTracer, Sequence[Tag]], None]
@@ -55,7 +55,7 @@ def expect(
     return {"kind": kind, "status": {"code": status, "description": description}, "attributes": attributes or {}}
 
 
-# -- tags that are attributes and nothing else ------------------------------------------------------------------------
+# --- tags that are attributes and nothing else
 
 PLAIN: list[tuple[str, Any, Any]] = [
     (tags.COMPONENT, "flask", "flask"),
@@ -141,7 +141,7 @@ def test_tags_that_are_not_a_mapping_never_raise(
     assert len(exporter.get_finished_spans()) == 1
 
 
-# -- span.kind --------------------------------------------------------------------------------------------------------
+# --- span.kind
 
 
 @EVERY_WAY
@@ -181,7 +181,7 @@ def test_span_kind_none_is_ignored(tracer: BridgeTracer, exporter: InMemorySpanE
     assert outcome(exporter) == expect(kind="CLIENT")
 
 
-# -- what samplers and processors see at creation ----------------------------------------------------------------------
+# --- what samplers and processors see at creation
 
 
 class _Recorder(Sampler, SpanProcessor):
@@ -225,7 +225,7 @@ def test_sampler_and_processor_see_the_initial_tags() -> None:
     assert recorder.started == [(SpanKind.SERVER, expected, StatusCode.UNSET)]
 
 
-# -- error ------------------------------------------------------------------------------------------------------------
+# --- error
 
 TRUE = [True, "true", "True", 1, 1.0]
 FALSE = [False, "false", "False", 0, 0.0]
@@ -233,7 +233,9 @@ FALSE = [False, "false", "False", 0, 0.0]
 
 @EVERY_WAY
 @pytest.mark.parametrize("value", TRUE, ids=repr)
-def test_true_error_is_the_status(tracer: BridgeTracer, exporter: InMemorySpanExporter, run: Run, value: object) -> None:
+def test_true_error_is_the_status(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter, run: Run, value: object
+) -> None:
     run(tracer, [("error", value)])
     assert outcome(exporter) == expect(status="ERROR")
 
@@ -332,7 +334,7 @@ def test_false_error_does_not_undo_a_status_that_opentelemetry_set(
     assert outcome(exporter) == expect(status="ERROR", description="native")
 
 
-# -- the description of the status -------------------------------------------------------------------------------------
+# --- the description of the status
 
 
 @EVERY_WAY
@@ -382,7 +384,7 @@ def test_description_without_an_error_is_dropped_without_a_warning(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-# -- otel.status_code --------------------------------------------------------------------------------------------------
+# --- otel.status_code
 
 
 @EVERY_WAY
@@ -405,11 +407,15 @@ def test_otel_status_code_stands_beside_a_false_error(
     assert outcome(exporter) == expect(status="ERROR", description="d")
 
 
-# -- the status that an HTTP code implies ------------------------------------------------------------------------------
+# --- the status that an HTTP code implies
 
 HTTP: list[tuple[str | None, Any, str]] = [
     *((kind, code, "ERROR") for kind in (None, "client", "server", "producer", "consumer") for code in (500, 503, 599)),
-    *((kind, code, "ERROR") for kind in (None, "client", "producer", "consumer", "internal") for code in (400, 404, 499)),
+    *(
+        (kind, code, "ERROR")
+        for kind in (None, "client", "producer", "consumer", "internal")
+        for code in (400, 404, 499)
+    ),
     *(("server", code, "UNSET") for code in (400, 404, 499)),
     *((kind, code, "UNSET") for kind in (None, "client", "server") for code in (100, 101, 200, 302, 399)),
     *((kind, code, "ERROR") for kind in (None, "client", "server") for code in (0, 10, 99)),
@@ -463,7 +469,7 @@ def test_status_from_http_can_be_switched_off(provider: TracerProvider, exporter
     assert outcome(exporter) == expect({"http.status_code": 500})
 
 
-# -- sampling.priority -------------------------------------------------------------------------------------------------
+# --- sampling.priority
 
 
 def _sampled_by(sampler: Sampler, exporter: InMemorySpanExporter) -> BridgeTracer:
@@ -543,14 +549,16 @@ def test_positive_sampling_priority_on_an_unsampled_span_changes_the_flags_only(
     assert exporter.get_finished_spans() == ()
 
 
-def test_debug_child_of_a_local_debug_root_carries_no_mark(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
+def test_debug_child_of_a_local_debug_root_carries_no_mark(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
     with tracer.start_span("root", tags={"sampling.priority": 1}) as root:
         tracer.start_span("child", child_of=root).finish()
     child = as_dict(exporter.get_finished_spans()[0])
     assert (child["name"], child["attributes"]) == ("child", {})
 
 
-# -- the current names, when asked for ---------------------------------------------------------------------------------
+# --- the current names, when asked for
 
 SERVER = [("span.kind", "server")]
 CLIENT = [("span.kind", "client")]
@@ -642,14 +650,19 @@ def test_semconv_dup_keeps_old_names_beside_the_new(
 @EVERY_WAY
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("client", {"server.address": "db.internal", "server.port": 5432}),
-     ("server", {"client.address": "db.internal", "client.port": 5432})],
+    [
+        ("client", {"server.address": "db.internal", "server.port": 5432}),
+        ("server", {"client.address": "db.internal", "client.port": 5432}),
+    ],
     ids=["client", "server"],
 )
 def test_semconv_new_splits_peer_address(
     provider: TracerProvider, exporter: InMemorySpanExporter, run: Run, kind: str, expected: dict[str, Any]
 ) -> None:
-    run(BridgeTracer(provider, settings=Settings(semconv="new")), [("span.kind", kind), ("peer.address", "db.internal:5432")])
+    run(
+        BridgeTracer(provider, settings=Settings(semconv="new")),
+        [("span.kind", kind), ("peer.address", "db.internal:5432")],
+    )
     found = outcome(exporter)["attributes"]
     assert {key: found.get(key) for key in expected} == expected
     assert "peer.address" not in found
@@ -679,9 +692,7 @@ def test_semconv_new_never_raises_for_a_bad_url(
     provider: TracerProvider, exporter: InMemorySpanExporter, url: str
 ) -> None:
     for kind in ("client", "server"):
-        _at_start(
-            BridgeTracer(provider, settings=Settings(semconv="new")), [("span.kind", kind), ("http.url", url)]
-        )
+        _at_start(BridgeTracer(provider, settings=Settings(semconv="new")), [("span.kind", kind), ("http.url", url)])
     assert len(exporter.get_finished_spans()) == 2
 
 

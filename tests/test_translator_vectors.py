@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing import Format, Reference, ReferenceType
-from spans import as_dict
 
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "translator.json").read_text("utf-8"))[
     "cases"
@@ -182,5 +182,7 @@ def test_every_difference_names_a_case() -> None:
 
 
 def test_every_difference_is_one() -> None:
-    unchanged = [case["id"] for case in CASES if case["id"] in DIFFERS and expected({**case, "id": ""}) == expected(case)]
+    unchanged = [
+        case["id"] for case in CASES if case["id"] in DIFFERS and expected({**case, "id": ""}) == expected(case)
+    ]
     assert unchanged == []

@@ -1,6 +1,6 @@
 """Every kind of value that applications put into tags and logs: what it becomes, without a warning and without a raise.
 
-Source of the expectations: jaeger-client-python 4.8.0 for what was sent before, the OTLP encoder for what can be sent now.
+Source of the expectations: jaeger-client-python 4.8.0 for what was sent before, the OTLP encoder for what can be sent.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from spans import as_dict
 
 from ot_bridge import BridgeTracer, Settings
+from spans import as_dict
 
 Put = Callable[[BridgeTracer, object, object], None]
 
@@ -166,7 +166,9 @@ HOSTILE: list[tuple[str, Callable[[], object]]] = [
 ]
 
 # Those of them that are hashable.
-HOSTILE_KEYS = {name: make for name, make in HOSTILE if not any(word in name for word in ("list", "dict", "memoryview"))}
+HOSTILE_KEYS = {
+    name: make for name, make in HOSTILE if not any(word in name for word in ("list", "dict", "memoryview"))
+}
 
 
 def _loop(container: Any) -> Any:
@@ -296,9 +298,7 @@ def test_empty_key_is_skipped(tracer: BridgeTracer, exporter: InMemorySpanExport
 
 
 @PLACE
-def test_odd_value_logs_no_warning(
-    tracer: BridgeTracer, put: Put, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_odd_value_logs_no_warning(tracer: BridgeTracer, put: Put, caplog: pytest.LogCaptureFixture) -> None:
     for _, value, _ in EXACT + AS_JSON:
         put(tracer, "k", value)
     for _, make in HOSTILE:
@@ -330,7 +330,7 @@ def test_stringify_sequences_gives_the_text_that_jaeger_sent(
     assert exported(put, exporter) == {"k": "['a', 'b']"}
 
 
-# -- numpy: its values are not Python's, and jaeger-client sent most of them as text ---------------------------------
+# --- numpy: its values are not Python's, and jaeger-client sent most of them as text
 
 
 @PLACE
@@ -365,7 +365,7 @@ def test_numpy_matrix_becomes_json_text(tracer: BridgeTracer, exporter: InMemory
     assert json.loads(exported(put, exporter)["k"]) == [[1, 2], [3, 4]]
 
 
-# -- lengths ----------------------------------------------------------------------------------------------------------
+# --- lengths
 
 
 @PLACE

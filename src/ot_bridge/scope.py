@@ -92,6 +92,7 @@ class BridgeScope(opentracing.Scope):
 
     def open(self) -> BridgeScope:
         """Make the span active. Called once, by the manager."""
+        _close_waiting()
         prior = self._prior = _live(get_current())
         otel_span, baggage = otel_side(self._span)
         self._otel_span = otel_span
@@ -147,9 +148,7 @@ class BridgeScope(opentracing.Scope):
                         break
         if get_current().get(SCOPE_KEY) is self:
             attach(_live(self._prior))
-        outer = _OPEN.get()
-        if outer is not None and outer._pending and not outer._is_covered():
-            outer._close()
+        _close_waiting()
 
 
 def _opened_here() -> Iterator[BridgeScope]:
@@ -158,6 +157,17 @@ def _opened_here() -> Iterator[BridgeScope]:
     while scope is not None:
         yield scope
         scope = scope._outer
+
+
+def _close_waiting() -> None:
+    """Close the innermost scope if it was asked to close and waited for those inside, which are gone by now."""
+    innermost = scope = _OPEN.get()
+    while scope is not None and scope._elsewhere:
+        scope = scope._outer
+    if scope is not innermost:
+        _OPEN.set(scope)
+    if scope is not None and scope._pending:
+        scope._close()
 
 
 def _live(context: Context) -> Context:
@@ -226,11 +236,18 @@ class BridgeScopeManager(opentracing.ScopeManager):
         scope = context.get(SCOPE_KEY)
         if scope is None:
             return context, None
-        if scope._manager is self and not scope._closed and scope._otel_span is context.get(SPAN_KEY):  # type: ignore[attr-defined]
-            return context, scope  # type: ignore[return-value]
-        return self._search(context)
+        if (
+            isinstance(scope, BridgeScope)
+            and scope._manager is self
+            and not (scope._closed or scope._pending)
+            and scope._otel_span is context.get(SPAN_KEY)
+        ):
+            return context, scope
+        return self._search()
 
-    def _search(self, current: Context) -> tuple[Context, BridgeScope | None]:
+    def _search(self) -> tuple[Context, BridgeScope | None]:
+        _close_waiting()
+        current = get_current()
         context = _live(current)
         if context is not current:
             attach(context)

@@ -257,7 +257,9 @@ class BridgeTracer(opentracing.Tracer):
             name, context=parent.context, kind=kind, attributes=attributes, links=parent.links, start_time=start_ns
         )
         if not otel_span.is_recording():  # providers hand out one object for many such spans
-            otel_span = NonRecordingSpan(otel_span.get_span_context())
+            ids = otel_span.get_span_context()
+            # A no-op tracer has to pass its parent on, and that of the lowest supported API does not.
+            otel_span = NonRecordingSpan(ids if ids.is_valid or parent.span_context is None else parent.span_context)
         span = WrappedSpan(self, otel_span, parent.baggage, name)
         span._kind = kind
         for key, value in special:

@@ -79,10 +79,10 @@ def _label(span: SpanRecord, narrow: bool) -> RenderableType:
 
 def _row(name: str | Text, took: str, error: str, producer: str, carried: str, style: str = "") -> Table:
     row = Table.grid(expand=True, padding=(0, 2, 0, 0))
-    row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    row.add_column(ratio=1)
     row.add_column(width=8, justify="right", no_wrap=True)
     row.add_column(width=5, style="bold red")
-    row.add_column(width=27, no_wrap=True, overflow="ellipsis")
+    row.add_column(width=27)
     row.add_column(width=13, no_wrap=True)
     row.add_row(name, took, error, producer, carried, style=style)
     return row

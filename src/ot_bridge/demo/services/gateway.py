@@ -1,6 +1,7 @@
 """payment-gateway: asks the bank, which takes its time. The new service: OpenTelemetry alone, with its own defaults.
 
-Its tracing knows nothing of OpenTracing, Jaeger or ot_bridge: it reads and writes `traceparent` and `baggage`, and sends OTLP.
+Its tracing knows nothing of OpenTracing, Jaeger or ot_bridge: it reads and writes `traceparent` and `baggage`, and
+sends OTLP.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """inventory-service: keeps the goods for an order. The old service: OpenTracing on jaeger-client, never touched.
 
-Its tracing knows nothing of ot_bridge or OpenTelemetry: it reads and writes `uber-trace-id`, and sends UDP to a Jaeger agent.
+Its tracing knows nothing of ot_bridge or OpenTelemetry: it reads and writes `uber-trace-id`, and sends UDP to a
+Jaeger agent.
 """
 
 from __future__ import annotations

@@ -1,0 +1,209 @@
+"""Which test holds which row of the tables that other modules own: row -> tests, each as ``module::name``.
+
+A row without a test of its own is not here, and the page then says so with an empty cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["FORMATS", "LOGS", "REFERENCES", "SETTINGS", "TAGS", "VALUES"]
+
+Tests = Mapping[str, tuple[str, ...]]
+
+_PLAIN: Final = ("test_tags::test_tag_is_only_an_attribute",)
+
+TAGS: Final[Tests] = {
+    "span.kind": (
+        "test_tags::test_span_kind_becomes_the_kind",
+        "test_tags::test_unknown_span_kind_is_internal_and_kept",
+        "test_tags::test_last_span_kind_wins",
+    ),
+    "error": (
+        "test_tags::test_true_error_is_the_status",
+        "test_tags::test_other_error_text_stays_an_attribute",
+        "test_tags::test_last_error_wins",
+    ),
+    "sampling.priority": (
+        "test_tags::test_positive_sampling_priority_at_start_forces_a_debug_span",
+        "test_tags::test_zero_sampling_priority_at_start_drops_the_span",
+        "test_tags::test_unusable_sampling_priority_stays_an_attribute",
+    ),
+    "http.status_code": (*_PLAIN, "test_tags::test_http_status_code_implies_the_status"),
+    "http.status_message": (*_PLAIN, "test_tags::test_error_description_comes_from"),
+    "otel.status_code": (*_PLAIN, "test_tags::test_otel_status_code_is_the_status"),
+    "otel.status_description": (
+        "test_tags::test_error_description_comes_from",
+        "test_tags::test_otel_status_code_stands_beside_a_false_error",
+    ),
+    **dict.fromkeys(
+        (
+            "peer.port",
+            "component",
+            "peer.service",
+            "peer.hostname",
+            "peer.ipv4",
+            "peer.ipv6",
+            "peer.address",
+            "http.method",
+            "http.url",
+            "db.type",
+            "db.instance",
+            "db.statement",
+            "db.user",
+            "message_bus.destination",
+            "sampler.type",
+            "sampler.param",
+            "jaeger-debug-id",
+            "service",
+        ),
+        _PLAIN,
+    ),
+}
+
+NEW_NAMES: Final = (
+    "test_tags::test_semconv_new_renames",
+    "test_tags::test_semconv_dup_keeps_old_names_beside_the_new",
+    "test_tags::test_semconv_new_splits_peer_address",
+    "test_tags::test_semconv_new_names_the_peer_port_by_kind",
+    "test_tags::test_semconv_new_adds_the_error_type_of_an_exception",
+)
+
+LOGS: Final[Tests] = {
+    "event": (
+        "test_logs::test_log_kv_becomes_an_event",
+        "test_logs::test_event_name_is_always_a_text_that_encodes",
+    ),
+    "error.object": (
+        "test_logs::test_error_log_with_an_exception_is_an_exception_event",
+        "test_logs::test_error_log_whose_object_is_no_exception_never_raises",
+        "test_logs::test_error_log_keeps_the_text_given_as_its_object",
+    ),
+    "error.kind": ("test_logs::test_error_log_without_an_exception_is_an_exception_event",),
+    "message": (
+        "test_logs::test_error_log_without_an_exception_is_an_exception_event",
+        "test_tags::test_error_description_comes_from_an_error_log",
+    ),
+    "stack": (
+        "test_logs::test_error_log_with_a_traceback_object_has_its_text",
+        "test_logs::test_error_log_of_an_exception_that_was_never_raised",
+    ),
+    "any other": ("test_logs::test_log_kv_becomes_an_event",),
+}
+
+_BECOMES: Final = ("test_values::test_value_becomes",)
+
+VALUES: Final[Tests] = {
+    "bool, str, float, int within 64 bits": _BECOMES,
+    "int beyond 64 bits": (*_BECOMES, "test_values::test_hostile_value_never_raises_and_loses_no_span"),
+    "NaN, infinity": (*_BECOMES, "test_values::test_nan_stays_a_double"),
+    "None": ("test_values::test_none_tag_is_skipped", "test_values::test_none_log_field_is_the_text_none"),
+    "bytes, bytearray, memoryview": _BECOMES,
+    "list, tuple of values that become one primitive type": (
+        *_BECOMES,
+        "test_values::test_stringify_sequences_gives_the_text_that_jaeger_sent",
+    ),
+    "mixed or nested list, dict": ("test_values::test_value_becomes_json_text",),
+    "datetime, date, time": _BECOMES,
+    "IntEnum, other subclasses of int, float, str": _BECOMES,
+    "numpy scalar, numpy array": ("test_values::test_numpy_value_becomes",),
+    "exception, class, traceback": (*_BECOMES, "test_logs::test_error_log_with_a_traceback_object_has_its_text"),
+    "set, Decimal, UUID, Enum, complex, other objects": _BECOMES,
+    "object whose __str__ raises": ("test_values::test_hostile_value_never_raises_and_loses_no_span",),
+    "text with a lone surrogate": _BECOMES,
+    "key that is not text": ("test_values::test_key_becomes_text", "test_values::test_empty_key_is_skipped"),
+}
+
+REFERENCES: Final[Tests] = {
+    "child_of": (
+        "test_references::test_child_of_argument_beats_the_references",
+        "test_references::test_child_of_argument_beats_the_active_span",
+    ),
+    "references, no child_of": (
+        "test_references::test_first_child_of_is_the_parent",
+        "test_references::test_first_reference_is_the_parent_where_no_child_of_is_given",
+        "test_references::test_references_beat_the_active_span",
+    ),
+    "references, no child_of, with references='jaeger'": (
+        "test_references::test_references_jaeger_keeps_the_active_span_as_parent",
+        "test_references::test_references_jaeger_uses_the_reference_where_no_span_is_active",
+    ),
+    "neither": (
+        "test_references::test_nothing_as_reference_leaves_the_active_span_as_parent",
+        "test_peers_defects::test_H5_start_active_span_ignores_the_active_span_when_told",
+    ),
+    "a reference that is not the parent": ("test_references::test_reference_to_another_trace_is_a_link",),
+    "FOLLOWS_FROM the parent": ("test_references::test_follows_from_alone_continues_the_trace",),
+    "CHILD_OF the parent": ("test_references::test_child_of_the_parent_makes_no_link",),
+    "a reference of unknown type": (
+        "test_references::test_unknown_type_is_a_follows_from_link_and_never_the_parent",
+    ),
+    "a context without ids": (
+        "test_references::test_container_gives_baggage_and_starts_a_root",
+        "test_references::test_container_as_reference_is_never_a_link",
+    ),
+    "None, a no-op or unreadable context": (
+        "test_references::test_nothing_beside_a_reference_is_skipped",
+        "test_references::test_foreign_reference_is_ignored",
+    ),
+    "baggage of several references": ("test_references::test_baggage_is_the_union_and_the_parent_wins",),
+}
+
+_VECTORS: Final = (
+    "test_codecs_vectors::test_header_vector_is_read_as_stated",
+    "test_codecs_vectors::test_header_vector_is_written_as_stated",
+)
+
+FORMATS: Final[Tests] = {
+    "jaeger": (
+        *_VECTORS,
+        "test_codecs_jaeger::test_jaeger_client_reads_what_the_bridge_writes",
+        "test_codecs_jaeger::test_the_bridge_reads_what_jaeger_client_writes",
+    ),
+    "tracecontext": (
+        *_VECTORS,
+        "test_codecs_tracecontext::test_opentelemetry_reads_what_the_bridge_writes",
+        "test_codecs_tracecontext::test_the_bridge_reads_what_opentelemetry_writes",
+    ),
+    "baggage": (
+        *_VECTORS,
+        "test_codecs_baggage::test_opentelemetry_reads_what_the_bridge_writes",
+        "test_codecs_baggage::test_the_bridge_reads_what_opentelemetry_writes",
+    ),
+    "b3": (*_VECTORS, "test_codecs_b3::test_decision_of_the_single_header"),
+    "b3multi": (
+        *_VECTORS,
+        "test_codecs_b3::test_jaeger_client_reads_what_the_bridge_writes",
+        "test_codecs_b3::test_the_bridge_reads_what_jaeger_client_writes",
+    ),
+    "ottrace": (*_VECTORS, "test_codecs_ottrace::test_decision_is_sampled_when_it_says_so"),
+    "BINARY": (
+        "test_binary::test_layout_is_that_of_jaeger",
+        "test_binary::test_jaeger_client_reads_what_the_bridge_writes",
+        "test_binary::test_the_bridge_reads_what_jaeger_client_writes",
+    ),
+}
+
+SETTINGS: Final[Tests] = {
+    "extract": ("test_inject_extract::test_settings_choose_what_is_read",),
+    "inject": ("test_inject_extract::test_settings_choose_what_is_sent",),
+    "trace_id_bits": ("test_span_life::test_trace_id_bits_64_makes_short_roots_and_keeps_long_traces",),
+    "references": ("test_references::test_references_jaeger_keeps_the_active_span_as_parent",),
+    "semconv": NEW_NAMES[:2],
+    "strict_extract": ("test_inject_extract::test_strict_extract_raises_what_jaeger_client_raised",),
+    "error_false_as_ok": ("test_tags::test_false_error_is_ok_when_asked_for",),
+    "status_from_http": ("test_tags::test_status_from_http_can_be_switched_off",),
+    "error_log_sets_status": ("test_logs::test_error_log_sets_the_status_when_asked_for",),
+    "late_sampling": ("test_rationale::test_late_sampling_exports_what_was_asked_for_after_the_start",),
+    "stringify_sequences": ("test_values::test_stringify_sequences_gives_the_text_that_jaeger_sent",),
+    "max_tag_value_length": ("test_values::test_max_tag_value_length_cuts",),
+    "max_traceback_length": ("test_values::test_max_traceback_length_cuts_the_stacktrace_only",),
+    "baggage_plus_is_space": ("test_codecs_baggage::test_value_may_be_a_plus_or_a_space_as_the_fleet_says",),
+    "trace_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
+    "baggage_header_prefix": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
+    "debug_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
+    "baggage_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
+    "scope_name": ("test_peers_defects::test_M10_instrumentation_scope_has_the_standard_name",),
+    "close_timeout_s": ("test_shutdown::test_process_ends_in_time_whatever_the_collector_does",),
+}
