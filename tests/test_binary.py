@@ -35,8 +35,9 @@ def test_layout_is_that_of_jaeger() -> None:
 
 
 @pytest.mark.parametrize(
-    ("byte", "sampled", "debug"), [(0, False, False), (1, True, False), (2, False, False), (3, True, True), (255, True, True)]
-)  # fmt: skip
+    ("byte", "sampled", "debug"),
+    [(0, False, False), (1, True, False), (2, False, False), (3, True, True), (255, True, True)],
+)
 def test_flags_count_by_their_two_bits(byte: int, sampled: bool, debug: bool) -> None:
     assert decode(header(flags=byte)) == WIRE._replace(sampled=sampled, debug=debug)
 
@@ -112,7 +113,9 @@ def test_container_is_written_with_ids_of_zero() -> None:
     assert decode(encode(container)) == container
 
 
-@pytest.mark.parametrize("wire", [WIRE._replace(trace_id=1 << 128), WIRE._replace(span_id=-1)], ids=["wide", "negative"])
+@pytest.mark.parametrize(
+    "wire", [WIRE._replace(trace_id=1 << 128), WIRE._replace(span_id=-1)], ids=["wide", "negative"]
+)
 def test_ids_out_of_range_are_written_as_none(wire: WireContext) -> None:
     assert encode(wire) == header(trace_id=0, span_id=0, flags=0)
 

@@ -16,7 +16,8 @@ from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.propagator import MixedFleetPropagator
 
-keys = st.text("abcXYZ012!#$&'*+-.^_`|~", min_size=1, max_size=10)
+# OpenTelemetry percent-codes keys as well, against the specification, and reads a plus in them as a space.
+keys = st.text("abcXYZ012!#$&'*-.^_`|~", min_size=1, max_size=10)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
@@ -67,7 +68,7 @@ def test_member_of_4096_bytes_is_the_longest(length: int, kept: bool) -> None:
     assert write({"k": value, "b": "1"}) == {"baggage": f"k={value},b=1" if kept else "b=1"}
 
 
-@pytest.mark.parametrize(("last", "kept"), [(186, True), (187, False)])
+@pytest.mark.parametrize(("last", "kept"), [(184, True), (185, False)])
 def test_whole_members_within_8192_bytes_are_kept(last: int, kept: bool) -> None:
     baggage = {"a": "v" * 4000, "b": "v" * 4000, "c": "v" * last}
     header = ",".join(f"{key}={value}" for key, value in baggage.items())
@@ -99,8 +100,8 @@ def test_nothing_to_send_is_no_header() -> None:
 @given(st.dictionaries(keys, texts, max_size=5))
 def test_opentelemetry_reads_what_the_bridge_writes(baggage: dict[str, str]) -> None:
     context = W3CBaggagePropagator().extract(write(baggage), Context())
-    # OpenTelemetry decodes keys as well, and a plus in them to a space.
-    assert dict(otel_baggage.get_all(context)) == {key.replace("+", " "): text.strip() for key, text in baggage.items()}
+    # OpenTelemetry strips values.
+    assert dict(otel_baggage.get_all(context)) == {key: text.strip() for key, text in baggage.items()}
 
 
 @settings(deadline=None)

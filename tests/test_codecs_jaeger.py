@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ot_bridge import telemetry
-from ot_bridge.codecs.jaeger import JaegerCodec
 from ot_bridge.codecs.codec import Options
+from ot_bridge.codecs.jaeger import JaegerCodec
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.propagator import MixedFleetPropagator
@@ -51,9 +51,9 @@ def test_id_that_int_would_take_is_malformed(trace_id: str) -> None:
 
 
 def test_malformed_header_says_where_what_and_what_was_wanted() -> None:
-    assert MixedFleetPropagator(["jaeger"]).read([("uber-trace-id", "-1:2:0:1")], http=True).malformed == (
-        "cannot read header 'uber-trace-id': got '-1:2:0:1', expected {trace}:{span}:{parent}:{flags}, hex, non-zero ids",
-    )
+    (sentence,) = MixedFleetPropagator(["jaeger"]).read([("uber-trace-id", "-1:2:0:1")], http=True).malformed
+    wanted = "{trace}:{span}:{parent}:{flags}, hex, non-zero ids"
+    assert sentence == f"cannot read header 'uber-trace-id': got '-1:2:0:1', expected {wanted}"
 
 
 def test_malformed_header_is_cut_in_the_sentence() -> None:
@@ -93,7 +93,9 @@ def test_header_names_can_be_configured_as_in_jaeger_client() -> None:
     wire = WireContext(TRACE_ID, SPAN_ID, sampled=True, baggage={"k": "v"})
     assert propagator.write(wire, http=True) == [("x-trace", UBER), ("x-bag-k", "v")]
     headers = [("X-Trace", UBER), ("x-bag-K", "v"), ("x-baggage", "a=b"), ("X-DEBUG", "id")]
-    expected = WireContext(TRACE_ID, SPAN_ID, sampled=True, baggage={"k": "v", "a": "b"}, debug_id="id", format="jaeger")
+    expected = WireContext(
+        TRACE_ID, SPAN_ID, sampled=True, baggage={"k": "v", "a": "b"}, debug_id="id", format="jaeger"
+    )
     assert propagator.read(headers, http=True).context == expected
     assert propagator.read([("uber-trace-id", UBER), ("uberctx-k", "v")], http=True).context is None
 
@@ -120,7 +122,9 @@ def test_baggage_by_hand_is_trimmed_and_percent_decoded(value: str, expected: di
 
 
 def test_several_lines_of_baggage_by_hand_are_one_list() -> None:
-    reading = MixedFleetPropagator(["jaeger"]).read([("jaeger-baggage", "a=1"), ("Jaeger-Baggage", ["b=2", "c=3"])], http=True)
+    reading = MixedFleetPropagator(["jaeger"]).read(
+        [("jaeger-baggage", "a=1"), ("Jaeger-Baggage", ["b=2", "c=3"])], http=True
+    )
     assert reading.context == WireContext(baggage={"a": "1", "b": "2", "c": "3"})
 
 

@@ -25,11 +25,14 @@ def write(wire: WireContext) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("decision", "sampled"),
-    [("true", True), ("TRUE", True), ("1", True), (" true ", True), ("false", False), ("0", False), ("", False), ("yes", False)],
-)  # fmt: skip
-def test_decision_is_sampled_when_it_says_so(decision: str, sampled: bool) -> None:
-    assert read({**IDS, "ot-tracer-sampled": decision}) == WireContext(LOW, SPAN_ID, sampled, format="ottrace")
+    ("decisions", "sampled"),
+    [(["true", "TRUE", "1", " true ", b"true"], True), (["false", "0", "", "yes", None], False)],
+    ids=["sampled", "not"],
+)
+def test_decision_is_sampled_when_it_says_so(decisions: list[Any], sampled: bool) -> None:
+    for decision in decisions:
+        wire = read({**IDS, "ot-tracer-sampled": decision})
+        assert wire == WireContext(LOW, SPAN_ID, sampled, format="ottrace")
 
 
 def test_upper_case_ids_are_read() -> None:

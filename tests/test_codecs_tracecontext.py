@@ -71,9 +71,13 @@ def test_later_version_is_read_by_its_beginning(value: str) -> None:
     assert read(("traceparent", value)) == SAMPLED
 
 
-def test_two_lines_of_traceparent_are_malformed_even_when_equal() -> None:
-    assert read(("traceparent", PARENT), ("Traceparent", PARENT)) is None
+def test_two_different_lines_of_traceparent_are_malformed() -> None:
+    assert read(("traceparent", PARENT), ("Traceparent", PARENT[:-1] + "0")) is None
     assert telemetry.snapshot() == {"extract.malformed.tracecontext": 1}
+
+
+def test_equal_lines_of_traceparent_are_one() -> None:
+    assert read(("traceparent", PARENT), ("Traceparent", PARENT)) == SAMPLED
 
 
 def test_list_of_equal_values_is_one_line() -> None:
@@ -192,6 +196,4 @@ def test_the_bridge_reads_what_opentelemetry_writes(
     TraceContextTextMapPropagator().inject(headers, set_span_in_context(NonRecordingSpan(span_context), Context()))
     text = ",".join(f"{key}={value}" for key, value in state.items())
     debug = sampled and state.get("jaeger") == "d:1"
-    assert read(*headers.items()) == WireContext(
-        trace_id, span_id, sampled, debug, random, text, format="tracecontext"
-    )
+    assert read(*headers.items()) == WireContext(trace_id, span_id, sampled, debug, random, text, format="tracecontext")

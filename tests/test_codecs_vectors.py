@@ -43,9 +43,9 @@ def understood(wire: WireContext | None) -> dict[str, Any]:
 def prefixes(case: dict[str, Any]) -> list[dict[str, str]]:
     """Return the baggage of every whole-member prefix of a plain ``baggage`` header within 8192 bytes."""
     header = dict(case["headers"])["baggage"]
-    members = [member.split("=") for member in header.split(",")]
+    members = [(member[: member.index("=")], member[member.index("=") + 1 :]) for member in header.split(",")]
     texts = [",".join("=".join(member) for member in members[:count]) for count in range(len(members) + 1)]
-    return [{key: value for key, value in members[:count]} for count, text in enumerate(texts) if len(text) <= 8192]
+    return [dict(members[:count]) for count, text in enumerate(texts) if len(text) <= 8192]
 
 
 def alternatives(case: dict[str, Any]) -> list[dict[str, Any]]:

@@ -216,12 +216,12 @@ def test_whole_vendor_span(vendor: BridgeTracer, exporter: InMemorySpanExporter)
 def test_exception_is_recorded_once_on_a_vendor_span(
     vendor: BridgeTracer, exporter: InMemorySpanExporter, active: bool
 ) -> None:
-    with pytest.raises(ValueError, match="boom"):
-        with vendor.start_active_span("op") if active else vendor.start_span("op") as entered:
-            span: Any = entered.span if active else entered  # type: ignore[union-attr]
-            error = ValueError("boom")
-            span.log_kv({"event": "error", "error.object": error})
-            raise error
+    entering: Any = vendor.start_active_span("op") if active else vendor.start_span("op")
+    span = entering.span if active else entering
+    with pytest.raises(ValueError, match="boom"), entering:
+        error = ValueError("boom")
+        span.log_kv({"event": "error", "error.object": error})
+        raise error
     found = only(exporter)
     assert [event["name"] for event in found["events"]] == ["exception"]
     assert found["status"] == {"code": "ERROR", "description": "boom"}
@@ -312,12 +312,11 @@ def test_sdk_provider_says_nothing(tracer: BridgeTracer, caplog: pytest.LogCaptu
 def test_spans_of_another_library_are_driven_by_the_public_api_alone() -> None:
     provider = OwnProvider()
     tracer = BridgeTracer(provider)
-    with pytest.raises(ValueError, match="boom"):
-        with tracer.start_active_span("op", tags={"span.kind": "server", "a": 1}) as scope:
-            scope.span.set_tag("b", 2).set_tag("error", False).log_kv({"k": "v"}).set_operation_name("renamed")
-            with tracer.start_span("child"):
-                pass
-            raise ValueError("boom")
+    scope = tracer.start_active_span("op", tags={"span.kind": "server", "a": 1})
+    with pytest.raises(ValueError, match="boom"), scope:
+        scope.span.set_tag("b", 2).set_tag("error", False).log_kv({"k": "v"}).set_operation_name("renamed")
+        tracer.start_span("child").finish()
+        raise ValueError("boom")
     op, child = provider.tracer.spans
     assert (op.name, op.kind, op.attributes) == ("renamed", SpanKind.SERVER, {"a": 1, "b": 2})
     assert ([name for name, _ in op.events], op.status) == (["log", "exception"], StatusCode.ERROR)

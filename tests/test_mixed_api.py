@@ -398,9 +398,11 @@ def test_baggage_goes_down_through_both_apis(tracer: BridgeTracer, native: trace
 def test_kinds_and_errors_of_mixed_spans_stay_apart(
     tracer: BridgeTracer, native: trace.Tracer, exporter: InMemorySpanExporter
 ) -> None:
-    with native.start_as_current_span("server", kind=SpanKind.SERVER):
-        with tracer.start_active_span("client", tags={"span.kind": "client"}) as scope:
-            scope.span.set_tag("error", True)
+    with (
+        native.start_as_current_span("server", kind=SpanKind.SERVER),
+        tracer.start_active_span("client", tags={"span.kind": "client"}) as scope,
+    ):
+        scope.span.set_tag("error", True)
     found = {
         span["name"]: (span["kind"], span["status"]["code"]) for span in map(as_dict, exporter.get_finished_spans())
     }

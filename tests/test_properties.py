@@ -408,13 +408,16 @@ INDEX = st.integers(0, 10)
 
 
 class ScopesInAnyOrder(RuleBasedStateMachine):
-    """Starts, activates, finishes and closes on several threads and tasks, in any order, as often as it likes."""
+    """Starts, activates, finishes and closes: two tracers, several threads and tasks, in any order, ever again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.handler = _Errors()
         logging.getLogger().addHandler(self.handler)
-        self.tracer, self.exporter = bridge()
+        self.exporter = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracers = [BridgeTracer(provider), BridgeTracer(provider)]
         self.threads = [_Thread(), _Thread()]
         self.places: list[_Thread | _Task] = list(self.threads)
         self.spans: list[Any] = []
@@ -423,34 +426,35 @@ class ScopesInAnyOrder(RuleBasedStateMachine):
 
     @initialize()
     def first(self) -> None:
-        self.start(0, "root")
+        self.start(0, 0)
 
     def place(self, where: int) -> _Thread | _Task:
         return self.places[where % len(self.places)]
 
-    @rule(where=INDEX, name=st.sampled_from(["a", "b"]))
-    def start(self, where: int, name: str) -> None:
-        self.spans.append(self.place(where).run(lambda: self.tracer.start_span(name)))
+    @rule(where=INDEX, tracer=st.integers(0, 1))
+    def start(self, where: int, tracer: int) -> None:
+        self.spans.append(self.place(where).run(lambda: self.tracers[tracer].start_span("op")))
 
-    @rule(where=INDEX, finish_on_close=st.booleans(), ignore=st.booleans())
-    def start_active(self, where: int, finish_on_close: bool, ignore: bool) -> None:
+    @rule(where=INDEX, tracer=st.integers(0, 1), finish_on_close=st.booleans(), ignore=st.booleans())
+    def start_active(self, where: int, tracer: int, finish_on_close: bool, ignore: bool) -> None:
         scope = self.place(where).run(
-            lambda: self.tracer.start_active_span("c", ignore_active_span=ignore, finish_on_close=finish_on_close)
+            lambda: self.tracers[tracer].start_active_span(
+                "op", ignore_active_span=ignore, finish_on_close=finish_on_close
+            )
         )
         self.opened(scope, finish_on_close)
         self.spans.append(scope.span)
 
-    @rule(where=INDEX, which=INDEX, finish_on_close=st.booleans())
-    def activate(self, where: int, which: int, finish_on_close: bool) -> None:
+    @rule(where=INDEX, tracer=st.integers(0, 1), which=INDEX, finish_on_close=st.booleans())
+    def activate(self, where: int, tracer: int, which: int, finish_on_close: bool) -> None:
         span = self.spans[which % len(self.spans)]
-        self.opened(
-            self.place(where).run(lambda: self.tracer.scope_manager.activate(span, finish_on_close)), finish_on_close
-        )
+        manager = self.tracers[tracer].scope_manager
+        self.opened(self.place(where).run(lambda: manager.activate(span, finish_on_close)), finish_on_close)
 
-    @rule(where=INDEX)
-    def activate_none(self, where: int) -> None:
-        none: Any = None
-        self.opened(self.place(where).run(lambda: self.tracer.scope_manager.activate(none, True)), False)
+    @rule(where=INDEX, tracer=st.integers(0, 1))
+    def activate_none(self, where: int, tracer: int) -> None:
+        manager = self.tracers[tracer].scope_manager
+        self.opened(self.place(where).run(lambda: manager.activate(None, True)), False)
 
     def opened(self, scope: opentracing.Scope, finish_on_close: bool) -> None:
         self.scopes.append(scope)
@@ -472,17 +476,19 @@ class ScopesInAnyOrder(RuleBasedStateMachine):
     def set_baggage(self, where: int, which: int) -> None:
         self.place(where).run(lambda: self.spans[which % len(self.spans)].set_baggage_item("k", "v"))
 
-    @rule(where=INDEX)
-    def look(self, where: int) -> None:
-        active = self.place(where).run(lambda: self.tracer.active_span)
+    @rule(where=INDEX, tracer=st.integers(0, 1))
+    def look(self, where: int, tracer: int) -> None:
+        active = self.place(where).run(lambda: self.tracers[tracer].active_span)
         assert active is None or active in self.spans
 
     @rule(where=INDEX)
     def use_a_native_span(self, where: int) -> None:
         def work() -> None:
             with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, True))) as native:
-                active: Any = self.tracer.active_span
-                assert active.unwrap() is native
+                for tracer in self.tracers:
+                    active: Any = tracer.active_span
+                    assert active.unwrap() is native
+                assert trace.get_current_span() is native
 
         self.place(where).run(work)
 
@@ -495,12 +501,11 @@ class ScopesInAnyOrder(RuleBasedStateMachine):
         try:
             for number, scope in enumerate(self.scopes):
                 self.place(number).run(scope.close)
-            for scope in reversed(self.scopes):
-                self.place(0).run(scope.close)
             # What was inherited by a task outlives the scope that was open elsewhere; what was opened here does not.
             for thread in self.threads:
-                assert thread.run(lambda: self.tracer.active_span) is None
-                assert thread.run(lambda: self.tracer.scope_manager.active) is None
+                for tracer in self.tracers:
+                    assert thread.run(lambda: tracer.active_span) is None  # noqa: B023
+                    assert thread.run(lambda: tracer.scope_manager.active) is None  # noqa: B023
                 assert thread.run(trace.get_current_span) is trace.INVALID_SPAN
                 assert thread.run(otel_context.get_current) == {}
             finished = [span.context.span_id for span in self.exporter.get_finished_spans()]

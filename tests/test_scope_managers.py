@@ -176,11 +176,10 @@ def test_native_code_sees_the_baggage(bridged: BridgeTracer) -> None:
 def test_native_span_inside_is_child_and_active(
     bridged: BridgeTracer, provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
-    with bridged.start_active_span("outer"):
-        with provider.get_tracer("native").start_as_current_span("native") as native:
-            assert bridged.active_span is not None
-            assert bridged.active_span.unwrap() is native  # type: ignore[attr-defined]
-            bridged.start_span("child").finish()
+    with bridged.start_active_span("outer"), provider.get_tracer("native").start_as_current_span("native") as native:
+        assert bridged.active_span is not None
+        assert bridged.active_span.unwrap() is native  # type: ignore[attr-defined]
+        bridged.start_span("child").finish()
     found = {span.name: span for span in exporter.get_finished_spans()}
     assert found["child"].parent.span_id == found["native"].context.span_id  # type: ignore[union-attr]
     assert found["native"].parent.span_id == found["outer"].context.span_id  # type: ignore[union-attr]
@@ -214,6 +213,21 @@ def test_scopes_closed_out_of_order_leak_nothing_in_the_end(bridged: BridgeTrace
     outer.close()
     assert bridged.active_span is None
     assert current() is trace.INVALID_SPAN
+
+
+@pytest.mark.parametrize("manager", [ThreadLocalScopeManager, ContextVarsScopeManager, OwnScopeManager])
+def test_scope_closed_in_another_thread_is_finished_and_left(
+    provider: TracerProvider, exporter: InMemorySpanExporter, manager: type[ScopeManager]
+) -> None:
+    tracer = BridgeTracer(provider, scope_manager=manager())
+    with tracer.start_active_span("outer") as outer:
+        inner = tracer.start_active_span("inner")
+        thread = threading.Thread(target=inner.close)
+        thread.start()
+        thread.join()
+        assert (tracer.active_span, current()) == (outer.span, outer.span.unwrap())
+        assert names(exporter) == ["inner"]
+    assert (tracer.active_span, current(), names(exporter)) == (None, trace.INVALID_SPAN, ["inner", "outer"])
 
 
 def test_new_thread_has_no_active_span(provider: TracerProvider) -> None:

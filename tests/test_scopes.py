@@ -248,6 +248,16 @@ def test_three_scopes_closed_from_the_outside_in(tracer: BridgeTracer, exporter:
     assert (tracer.active_span, sorted(names(exporter))) == (None, ["a", "b", "c"])
 
 
+def test_thousand_overlapping_scopes_closed_in_the_order_of_their_opening(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
+    scopes = [tracer.start_active_span(str(number), ignore_active_span=True) for number in range(1000)]
+    for scope in scopes:
+        scope.close()
+    assert (tracer.active_span, trace.get_current_span()) == (None, trace.INVALID_SPAN)
+    assert sorted(map(int, names(exporter))) == list(range(1000))
+
+
 def test_middle_scope_closed_first_gives_the_outer_one_back(
     tracer: BridgeTracer, exporter: InMemorySpanExporter
 ) -> None:
@@ -349,6 +359,47 @@ def test_scope_opened_after_one_was_closed_in_another_thread_closes_out_of_order
     inner.close()
     assert (tracer.active_span, sorted(names(exporter))) == (None, ["dead", "inner", "outer"])
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_parent_that_waits_in_a_task_that_is_over_is_closed_with_its_child(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
+    def task() -> opentracing.Scope:
+        parent, child = tracer.start_active_span("parent"), tracer.start_active_span("child")
+        parent.close()
+        return child
+
+    contextvars.copy_context().run(task).close()
+    assert names(exporter) == ["child", "parent"]
+
+
+def test_task_that_inherited_a_waiting_scope_does_not_close_it(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
+    parent = tracer.start_active_span("parent")
+    task = contextvars.copy_context()
+    child = tracer.start_active_span("child")
+    parent.close()
+    assert task.run(lambda: tracer.active_span) is parent.span
+    task.run(lambda: tracer.start_active_span("in task").close())
+    assert (tracer.scope_manager.active, names(exporter)) == (child, ["in task"])
+    child.close()
+    assert names(exporter) == ["in task", "child", "parent"]
+
+
+def test_task_that_inherited_a_waiting_scope_keeps_its_native_span(tracer: BridgeTracer) -> None:
+    def task() -> tuple[bool, bool]:
+        with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, True))) as native:
+            active: Any = tracer.active_span
+            return active is not None and active.unwrap() is native, trace.get_current_span() is native
+
+    parent = tracer.start_active_span("parent")
+    context = contextvars.copy_context()
+    child = tracer.start_active_span("child")
+    parent.close()
+    assert context.run(task) == (True, True)
+    child.close()
+    assert tracer.active_span is None
 
 
 def test_span_can_be_active_in_two_threads(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import io
 import json
 import logging
@@ -210,6 +211,16 @@ def test_unusable_finish_time_is_now(tracer: BridgeTracer, exporter: InMemorySpa
     end = only(exporter).end_time
     assert end is not None
     assert before <= end <= time.time_ns()
+
+
+@pytest.mark.parametrize("zone", [datetime.timezone.utc, None], ids=["aware", "naive"])
+def test_datetime_as_time_never_raises(tracer: BridgeTracer, exporter: InMemorySpanExporter, zone: Any) -> None:
+    before = time.time_ns() - 1_000
+    now: Any = datetime.datetime.now(zone)
+    tracer.start_span("op", start_time=now).finish(finish_time=now)
+    span = only(exporter)
+    assert before <= span.start_time <= time.time_ns()  # type: ignore[operator]
+    assert before <= span.end_time <= time.time_ns()  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("given", [-1.0, math.nan, 1600000000000.0, "yesterday"])

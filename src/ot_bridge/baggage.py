@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from ot_bridge.context import BAGGAGE_KEY, BridgeSpanContext
 from ot_bridge.values import clean_key, to_text
 
-__all__ = ["ChangedBaggage", "LiveBaggage", "baggage_of", "live", "texts"]
+__all__ = ["ChangedBaggage", "LiveBaggage", "Owner", "baggage_of", "live", "texts"]
 
 _NONE: Final[dict[str, str]] = {}
 

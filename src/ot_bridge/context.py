@@ -1,17 +1,21 @@
 """The span context: OpenTelemetry's and OpenTracing's in one immutable object, with the baggage in it.
 
-Also the two keys under which OpenTelemetry's Context keeps the span and the baggage.
+Also OpenTelemetry's Context as the bridge uses it: how to get and set the current one, and the two keys under which it
+keeps the span and the baggage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Final
 
 import opentracing
 from opentelemetry import baggage as otel_baggage
+from opentelemetry import context as otel_context
 from opentelemetry.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace import (
     DEFAULT_TRACE_OPTIONS,
     DEFAULT_TRACE_STATE,
@@ -25,7 +29,31 @@ from opentelemetry.trace import (
 from ot_bridge.codecs.tracecontext import is_debug, with_debug
 from ot_bridge.values import clean_key, to_text
 
-__all__ = ["BAGGAGE_KEY", "FLAGS", "SPAN_KEY", "BridgeSpanContext", "debug_state", "foreign_context"]
+__all__ = [
+    "BAGGAGE_KEY",
+    "FLAGS",
+    "SPAN_KEY",
+    "BridgeSpanContext",
+    "attach",
+    "debug_state",
+    "foreign_context",
+    "get_current",
+]
+
+
+def _current_context() -> tuple[Callable[[], Context], Callable[[Context], object]]:
+    """Return how to get and to set the current Context: on its variable where it is a plain one, else by the API.
+
+    The API takes two frames more for each; an active span needs five of them.
+    """
+    runtime = getattr(otel_context, "_RUNTIME_CONTEXT", None)
+    variable = getattr(runtime, "_current_context", None)
+    if type(runtime) is ContextVarsRuntimeContext and isinstance(variable, ContextVar):
+        return variable.get, variable.set
+    return otel_context.get_current, otel_context.attach
+
+
+get_current, attach = _current_context()
 
 # The keys are private names; a span, or an item, set in an empty Context shows them.
 SPAN_KEY: Final[str] = next(iter(set_span_in_context(INVALID_SPAN, Context())))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import opentracing
 from opentelemetry import trace as trace_api
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 
-from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY
-from ot_bridge.scope import SCOPE_KEY, BridgeScope, BridgeScopeManager, native_on_top, otel_side
+from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, get_current
+from ot_bridge.scope import SCOPE_KEY, BridgeScope, BridgeScopeManager, live_context, native_on_top, otel_side
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
@@ -25,14 +25,24 @@ class _DelegatedScope(BridgeScope):
     def __init__(self, manager: DelegatingScopeManager, span: Any, finish_on_close: bool, theirs: Any) -> None:
         super().__init__(manager, span, finish_on_close)
         self._theirs = theirs
-        self.context: Context | None = None  # what was attached: their manager may find the scope where that is not
+        # What was attached: their manager may find the scope where that is not current.
+        self.context: Context | None = get_current()
+
+    def _close(self) -> None:
+        self.context = None
+        super()._close()
 
     def _finish_span(self) -> None:
-        self.context = None
-        if self._manager.delegate.active is self._theirs:  # type: ignore[attr-defined]
-            self._theirs.close()
-        else:  # their manager would not close a scope that it does not hold for active
-            super()._finish_span()
+        pass  # it is their scope that finishes it
+
+    def _leave(self) -> None:
+        try:
+            if self._manager.delegate.active is self._theirs:  # type: ignore[attr-defined]
+                self._theirs.close()
+            elif self._finish_on_close:  # their manager would not close a scope that it does not hold for active
+                super()._finish_span()
+        finally:
+            super()._leave()
 
 
 class DelegatingScopeManager(BridgeScopeManager):
@@ -61,21 +71,19 @@ class DelegatingScopeManager(BridgeScopeManager):
         theirs = self.delegate.activate(span, finish_on_close)
         scope = _DelegatedScope(self, span, finish_on_close, theirs)
         setattr(theirs, _OURS, scope)
-        scope.open()
-        scope.context = get_current()
         return scope
 
     @property
     def active(self) -> Any:
         """What the user's scope manager holds for active, unless a native span was started inside."""
-        context, theirs = get_current(), self._theirs()
+        context, theirs = live_context(), self._theirs()
         if native_on_top(context) is not None:
             return self._showing(context)
         return getattr(theirs, _OURS, theirs)
 
     def current(self) -> tuple[Context, trace_api.Span | None]:
         """Return the Context that a new span starts in, and the OpenTelemetry span that is current in it."""
-        context, theirs = get_current(), self._theirs()
+        context, theirs = live_context(), self._theirs()
         native = native_on_top(context)
         if native is not None:
             return context, native

@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 
 import opentracing
 from opentelemetry import trace as trace_api
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 
 from ot_bridge.baggage import LiveBaggage, baggage_of, texts
-from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context
+from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context, get_current
 from ot_bridge.propagator import debug_id_of
 from ot_bridge.scope import BridgeScopeManager
 from ot_bridge.span import BridgeSpan, RecordingSpan

@@ -10,10 +10,9 @@ import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from opentelemetry import baggage as otel_baggage
-from opentelemetry.context import Context, create_key, get_current, set_value
+from opentelemetry.context import Context, create_key, set_value
 from opentelemetry.propagators.textmap import (
     CarrierT,
     Getter,
@@ -26,19 +25,20 @@ from opentelemetry.trace import (
     DEFAULT_TRACE_STATE,
     NonRecordingSpan,
     SpanContext,
-    TraceFlags,
     TraceState,
     get_current_span,
     set_span_in_context,
 )
 
+from ot_bridge.baggage import Owner, baggage_of
 from ot_bridge.codecs import readers, writers
 from ot_bridge.codecs.carrier import CarrierReader, Found, Slot, outgoing
 from ot_bridge.codecs.codec import ListSource, Options, PrefixSource, Rank
 from ot_bridge.codecs.jaeger import JaegerCodec
-from ot_bridge.codecs.tracecontext import DEBUG_MEMBER, members_of, with_debug
+from ot_bridge.codecs.tracecontext import is_debug, members_of, with_debug
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 from ot_bridge.config import Settings
+from ot_bridge.context import BAGGAGE_KEY, FLAGS, BridgeSpanContext, get_current
 from ot_bridge.telemetry import count, warn_once
 
 __all__ = ["COUNTERS", "MixedFleetPropagator", "Reading", "debug_id_of", "from_env", "trace_state_of"]
@@ -73,12 +73,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
 
 _LOW_64: Final = (1 << 64) - 1
 _MAX_TRACE_ID: Final = (1 << 128) - 1
-_SAMPLED: Final = 0x01
-_RANDOM: Final = 0x02
-_FLAGS: Final = tuple(TraceFlags(bits) for bits in range(4))
 _DEBUG_ID_KEY: Final = create_key("ot-bridge-debug-id")
-# The key is a private name of OpenTelemetry's; an item set in an empty Context shows it.
-_BAGGAGE_KEY: Final[str] = next(iter(otel_baggage.set_baggage("k", "v", Context())))
 
 
 class Reading(NamedTuple):
@@ -356,11 +351,11 @@ def _combine(winner: WireContext, others: Sequence[WireContext], notes: list[str
 def _put(wire: WireContext, context: Context) -> Context:
     """Return the context with what was read in it."""
     if wire.baggage:
-        held = context.get(_BAGGAGE_KEY)
+        held = context.get(BAGGAGE_KEY)
         items = {**held, **wire.baggage} if isinstance(held, Mapping) else dict(wire.baggage)
-        context = set_value(_BAGGAGE_KEY, items, context)
+        context = set_value(BAGGAGE_KEY, items, context)
     if wire.trace_id:
-        flags = _FLAGS[wire.sampled | wire.random << 1]
+        flags = FLAGS[wire.sampled | wire.random << 1]
         span_context = SpanContext(wire.trace_id, wire.span_id, True, flags, trace_state_of(wire))
         return set_span_in_context(NonRecordingSpan(span_context), context)
     return set_value(_DEBUG_ID_KEY, wire.debug_id, context) if wire.debug_id else context
@@ -368,20 +363,19 @@ def _put(wire: WireContext, context: Context) -> Context:
 
 def _take(context: Context) -> WireContext:
     """Return what a context has to send."""
-    span_context = get_current_span(context).get_span_context()
+    span = get_current_span(context)
+    span_context = span.get_span_context()
+    if isinstance(span_context, BridgeSpanContext):
+        # Every span with such a context keeps it in _context, the API's NonRecordingSpan too.
+        baggage: Mapping[str, Any] = baggage_of(cast("Owner", span), context)
+    else:
+        held = context.get(BAGGAGE_KEY)
+        baggage = held if isinstance(held, dict) else EMPTY
     flags, state = span_context.trace_flags, span_context.trace_state
-    sampled = flags & _SAMPLED != 0
-    header = state.to_header() if state else ""
-    debug = sampled and (getattr(span_context, "debug", False) or (header != "" and _is_debug(state)))
-    baggage: Any = context.get(_BAGGAGE_KEY)
-    if baggage is None:
-        baggage = getattr(span_context, "baggage", EMPTY)
+    sampled = bool(flags & 1)
+    debug = sampled and (getattr(span_context, "debug", False) or is_debug(state))
     ids = (span_context.trace_id, span_context.span_id)
-    return WireContext(*ids, sampled, debug, flags & _RANDOM != 0, header, baggage)
-
-
-def _is_debug(state: TraceState) -> bool:
-    return state.get(DEBUG_MEMBER[0]) == DEBUG_MEMBER[1]
+    return WireContext(*ids, sampled, debug, bool(flags & 2), state.to_header() if state else "", baggage)
 
 
 def _count(notes: Iterable[str]) -> None:

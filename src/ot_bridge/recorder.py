@@ -91,8 +91,10 @@ class SpanRecorder:
         if debug or inherited:
             state = debug_state(state or _NO_STATE, debug=debug)
         flags = FLAGS[random | (decision is _SAMPLE)]
-        ids = (trace_id, sdk.id_generator.generate_span_id(), False, flags, state or _NO_STATE, True)
-        context: BridgeSpanContext = _new_tuple(BridgeSpanContext, (*ids, baggage, debug, None))
+        span_id = sdk.id_generator.generate_span_id()
+        context: BridgeSpanContext = _new_tuple(
+            BridgeSpanContext, (trace_id, span_id, False, flags, state or _NO_STATE, True, baggage, debug, None)
+        )
         end_metrics = None if self._metrics is None else self._metrics.start_span(above, decision)
         if decision is _DROP:
             return UnsampledSpan(tracer, name, context)

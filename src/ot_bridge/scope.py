@@ -8,30 +8,49 @@ Context back, and a task that outlives a request legitimately keeps it.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 import opentracing
 from opentelemetry import trace as trace_api
-from opentelemetry.context import Context, attach, create_key, get_current
+from opentelemetry.context import Context, create_key
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan
 
 from ot_bridge.baggage import live, texts
-from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context
-from ot_bridge.span import BridgeSpan, record_failure
-from ot_bridge.telemetry import count
+from ot_bridge.context import (
+    BAGGAGE_KEY,
+    SPAN_KEY,
+    BridgeSpanContext,
+    attach,
+    foreign_context,
+    get_current,
+)
+from ot_bridge.span import BridgeSpan, RecordingSpan, record_failure
+from ot_bridge.telemetry import count, warn_once
 from ot_bridge.wrapped import WrappedSpan, view_of
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
 
-__all__ = ["SCOPE_KEY", "BridgeScope", "BridgeScopeManager", "native_on_top", "otel_side"]
+__all__ = ["SCOPE_KEY", "BridgeScope", "BridgeScopeManager", "live_context", "native_on_top", "otel_side"]
 
 SCOPE_KEY: Final = create_key("ot-bridge-scope")
 _OPEN: ContextVar[BridgeScope | None] = ContextVar("ot_bridge_open_scope", default=None)
+_lock = threading.Lock()  # only for scopes that are closed out of order
+
+
+def _renew_lock() -> None:
+    global _lock  # another thread may hold it at the moment of a fork
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class BridgeScope(opentracing.Scope):
@@ -41,23 +60,30 @@ class BridgeScope(opentracing.Scope):
     another thread or task, it finishes its span there and is no longer active where it was opened.
     """
 
-    _token: Token[BridgeScope | None]
-    _otel_span: trace_api.Span
-    _prior: Context
-    _thread: int
-    _outer: BridgeScope | None = None
     _closed = False
-    _pending = False  # asked to close, waiting for the scopes inside
     _elsewhere = False  # closed where it was not opened
+    _pending = False  # asked to close, and waiting for the one inside
+    _waiter: BridgeScope | None = None  # closes when this one does
 
-    def __init__(
-        self, manager: BridgeScopeManager, span: Any, finish_on_close: bool = False, *, closed: bool = False
-    ) -> None:
+    def __init__(self, manager: BridgeScopeManager, span: Any, finish_on_close: bool) -> None:
+        outer = _OPEN.get()
+        while outer is not None and outer._elsewhere:
+            outer = outer._outer
+        prior = get_current()
+        top = prior.get(SCOPE_KEY)
+        if top is not None and top._closed:  # type: ignore[attr-defined]
+            prior = _live(prior)
+        otel_span, baggage = (span, live(span)) if type(span) is RecordingSpan else otel_side(span)
         self._manager = manager
         self._span = span
         self._finish_on_close = finish_on_close
-        if closed:
-            self._closed = True
+        self._otel_span: trace_api.Span = otel_span
+        self._prior = prior
+        self._outer: BridgeScope | None = outer
+        self._thread = get_ident()
+        self._token = _OPEN.set(self)
+        # Not kept: it holds this scope, and a cycle for each span is work for the collector.
+        attach(Context({**prior, SPAN_KEY: otel_span, BAGGAGE_KEY: baggage, SCOPE_KEY: self}))
 
     @property
     def span(self) -> Any:
@@ -73,10 +99,8 @@ class BridgeScope(opentracing.Scope):
         """Leave the scope; finish the span when that was asked for."""
         if self._closed or self._pending:
             return
-        if self._is_covered():
-            self._pending = True
-            count("scope.closed_out_of_order")
-        else:
+        inside = None if _OPEN.get() is self else self._open_inside()
+        if inside is None or not self._wait_for(inside):
             self._close()
 
     def __enter__(self) -> BridgeScope:
@@ -90,19 +114,6 @@ class BridgeScope(opentracing.Scope):
             record_failure(self._span, exc_type, exc_val, exc_tb)
         self.close()
 
-    def open(self) -> BridgeScope:
-        """Make the span active. Called once, by the manager."""
-        _close_waiting()
-        prior = self._prior = _live(get_current())
-        otel_span, baggage = otel_side(self._span)
-        self._otel_span = otel_span
-        self._thread = get_ident()
-        self._outer = _OPEN.get()
-        self._token = _OPEN.set(self)
-        # Not kept: it holds this scope, and a cycle for each span is work for the collector.
-        attach(Context({**prior, SPAN_KEY: otel_span, BAGGAGE_KEY: baggage, SCOPE_KEY: self}))
-        return self
-
     def is_stale(self) -> bool:
         """Tell whether a Context that holds this scope is out of date in the place where that is asked."""
         if not self._closed or self._elsewhere:
@@ -110,26 +121,55 @@ class BridgeScope(opentracing.Scope):
         # Who took the Context along before the scope was closed, as a task does, goes on under its span.
         return self._thread == get_ident() and not any(scope is self for scope in _opened_here())
 
-    def _is_covered(self) -> bool:
-        if _OPEN.get() is self:
-            return False
-        covered = False
+    def _open_inside(self) -> BridgeScope | None:
+        """Return the next scope of the same manager that was opened here after this one and is still open."""
+        inside = None
         for scope in _opened_here():
             if scope is self:
-                return covered
-            covered = covered or (scope._manager is self._manager and not (scope._closed or scope._pending))
-        return False
+                return inside
+            if scope._manager is self._manager and not scope._closed:
+                inside = scope
+        return None
+
+    def _wait_for(self, inside: BridgeScope) -> bool:
+        """Close together with ``inside``; tell whether that is still to come."""
+        count("scope.closed_out_of_order")
+        with _lock:
+            self._pending = True
+            inside._waiter = self
+        # It may have closed meanwhile, in another thread, without having seen its waiter.
+        return not (inside._closed and inside._take_waiter() is self)
+
+    def _take_waiter(self) -> BridgeScope | None:
+        with _lock:
+            waiter, self._waiter = self._waiter, None
+            return waiter
 
     def _close(self) -> None:
         self._closed = True
-        self._pending = False
         try:
-            self._finish_span()
+            if self._finish_on_close:
+                self._finish_span()
         finally:
             self._leave()
+            if self._waiter is not None:
+                self._close_waiters()
+
+    def _close_waiters(self) -> None:
+        # A loop: a thousand scopes that overlap are a thousand waiters.
+        waiter = self._take_waiter()
+        while waiter is not None:
+            waiter._closed = True
+            try:
+                if waiter._finish_on_close:
+                    waiter._finish_span()
+            except Exception:
+                warn_once("scope.failed.finish", "a span could not be finished with its scope", exc_info=True)
+            waiter._leave()
+            waiter = waiter._take_waiter()
 
     def _finish_span(self) -> None:
-        if self._finish_on_close and hasattr(self._span, "finish"):
+        if hasattr(self._span, "finish"):
             self._span.finish()
 
     def _leave(self) -> None:
@@ -140,15 +180,40 @@ class BridgeScope(opentracing.Scope):
             self._elsewhere = True
             count("scope.closed_elsewhere")
         else:
-            if innermost is not self:  # another tracer's scope is open inside: it will go back to what was before both
-                _OPEN.set(innermost)
-                for scope in _opened_here():
-                    if scope._prior.get(SCOPE_KEY) is self:
-                        scope._prior, scope._outer = self._prior, self._outer
-                        break
-        if get_current().get(SCOPE_KEY) is self:
-            attach(_live(self._prior))
-        _close_waiting()
+            if innermost is not self:
+                self._leave_from_below(innermost)
+        current = get_current()
+        if current.get(SCOPE_KEY) is self:
+            prior = self._prior
+            top = prior.get(SCOPE_KEY)
+            attach(_live(prior) if top is not None and top._closed else prior)  # type: ignore[attr-defined]
+        elif innermost is not self and (healed := _live(current)) is not current:
+            attach(healed)
+
+    def _leave_from_below(self, innermost: BridgeScope | None) -> None:
+        """Take this scope out from under those that are still open inside: they go back to what was before it."""
+        inside: BridgeScope | None = None
+        scope = innermost
+        while scope is not None and scope is not self:
+            if inside is None and not scope._closed:
+                inside = scope
+                _OPEN.set(scope)
+            if scope._outer is self:
+                scope._outer = self._outer
+                if scope._prior.get(SCOPE_KEY) is self:
+                    scope._prior = self._prior
+                return
+            scope = scope._outer
+
+
+class _ShownScope(BridgeScope):
+    """Shows a span that was not activated through OpenTracing. There is nothing to close."""
+
+    _closed = True
+
+    def __init__(self, manager: BridgeScopeManager, span: Any) -> None:
+        self._manager = manager
+        self._span = span
 
 
 def _opened_here() -> Iterator[BridgeScope]:
@@ -159,17 +224,6 @@ def _opened_here() -> Iterator[BridgeScope]:
         scope = scope._outer
 
 
-def _close_waiting() -> None:
-    """Close the innermost scope if it was asked to close and waited for those inside, which are gone by now."""
-    innermost = scope = _OPEN.get()
-    while scope is not None and scope._elsewhere:
-        scope = scope._outer
-    if scope is not innermost:
-        _OPEN.set(scope)
-    if scope is not None and scope._pending:
-        scope._close()
-
-
 def _live(context: Context) -> Context:
     """Return the Context without the stale scopes on top of it."""
     scope = context.get(SCOPE_KEY)
@@ -178,6 +232,15 @@ def _live(context: Context) -> Context:
     while isinstance(scope, BridgeScope) and scope._otel_span is context.get(SPAN_KEY) and scope.is_stale():
         context = scope._prior
         scope = context.get(SCOPE_KEY)
+    return context
+
+
+def live_context() -> Context:
+    """Return the current Context, after leaving the scopes on top of it that were closed elsewhere."""
+    current = get_current()
+    context = _live(current)
+    if context is not current:
+        attach(context)
     return context
 
 
@@ -212,7 +275,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
 
     def activate(self, span: Any, finish_on_close: bool = True) -> BridgeScope:
         """Make a span active until the scope is closed; None makes no span active."""
-        return BridgeScope(self, self._seen(span), finish_on_close).open()
+        return BridgeScope(self, span if type(span) is RecordingSpan else self._seen(span), finish_on_close)
 
     @property
     def active(self) -> Any:
@@ -228,7 +291,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
         if scope is not None:
             return context, scope._otel_span
         span = context.get(SPAN_KEY)
-        return context, span if isinstance(span, trace_api.Span) else None
+        return context, span if span is not None and isinstance(span, trace_api.Span) else None
 
     def _find(self) -> tuple[Context, BridgeScope | None]:
         """Return the innermost Context that counts for this manager, and its scope unless a native span is on top."""
@@ -239,18 +302,14 @@ class BridgeScopeManager(opentracing.ScopeManager):
         if (
             isinstance(scope, BridgeScope)
             and scope._manager is self
-            and not (scope._closed or scope._pending)
+            and not scope._closed
             and scope._otel_span is context.get(SPAN_KEY)
         ):
             return context, scope
         return self._search()
 
     def _search(self) -> tuple[Context, BridgeScope | None]:
-        _close_waiting()
-        current = get_current()
-        context = _live(current)
-        if context is not current:
-            attach(context)
+        context = live_context()
         while True:
             scope = context.get(SCOPE_KEY)
             if not isinstance(scope, BridgeScope) or scope._otel_span is not context.get(SPAN_KEY):
@@ -268,11 +327,11 @@ class BridgeScopeManager(opentracing.ScopeManager):
             span = view_of(self._tracer, native)
             shown: BridgeScope | None = getattr(span, "_shown_scope", None)
             if shown is None or shown._manager is not self:
-                shown = BridgeScope(self, span, closed=True)
+                shown = _ShownScope(self, span)
                 span._shown_scope = shown  # type: ignore[attr-defined]
             return shown
         if isinstance(held, dict) and held and context.get(SCOPE_KEY) is None:
-            return BridgeScope(self, WrappedSpan(self._tracer, INVALID_SPAN, texts(held)), closed=True)
+            return _ShownScope(self, WrappedSpan(self._tracer, INVALID_SPAN, texts(held)))
         return None
 
     def _seen(self, span: Any) -> Any:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import opentracing
 from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.context import attach, get_current, set_value
+from opentelemetry.context import set_value
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event as SdkEvent
 from opentelemetry.sdk.trace import Span as SdkSpan
@@ -33,7 +33,7 @@ from opentelemetry.trace.status import Status, StatusCode
 from ot_bridge import semconv
 from ot_bridge.baggage import ChangedBaggage, LiveBaggage, baggage_of, live
 from ot_bridge.config import Settings
-from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext
+from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, attach, get_current
 from ot_bridge.conventions import (
     ROLES,
     Event,
@@ -176,7 +176,7 @@ class BridgeSpan(opentracing.Span):
         return self._context.debug
 
     def set_baggage_item(self, key: Any, value: Any) -> BridgeSpan:
-        """Set one item, or delete it when ``value`` is None; where the span is active, OpenTelemetry sees it at once."""
+        """Set one item, or delete it when ``value`` is None; OpenTelemetry sees it where the span is active."""
         try:
             current = get_current()
             active = current.get(SPAN_KEY) is self.unwrap()

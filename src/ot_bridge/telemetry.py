@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import Counter
 from collections.abc import Mapping
 
 _logger = logging.getLogger("ot_bridge")
 _lock = threading.Lock()
-_counters: Counter[str] = Counter()
+_counters: dict[str, int] = {}
 _warned: set[str] = set()
 
 
@@ -26,7 +25,7 @@ if hasattr(os, "register_at_fork"):
 def count(name: str, amount: int = 1) -> None:
     """Add to one counter. Names are dotted, from wide to narrow: ``extract.malformed.jaeger``."""
     with _lock:
-        _counters[name] += amount
+        _counters[name] = _counters.get(name, 0) + amount
 
 
 def warn_once(key: str, message: str, *args: object, exc_info: bool = False) -> None:

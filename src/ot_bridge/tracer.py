@@ -33,6 +33,7 @@ from ot_bridge.wrapped import WrappedSpan
 
 __all__ = ["BridgeTracer"]
 
+
 class BridgeTracer(opentracing.Tracer):
     """An OpenTracing tracer whose spans are OpenTelemetry's.
 

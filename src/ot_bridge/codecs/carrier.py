@@ -51,7 +51,6 @@ class Lines(Enum):
     """What several lines of one header mean."""
 
     EQUAL = "equal lines are one value, different ones are malformed"
-    ONE = "more than one line is malformed"
     LIST = "all lines are one comma-separated list"
 
 
@@ -115,7 +114,7 @@ class CarrierReader:
         """Bring the lines of each header together; None when no name means anything."""
         headers: dict[str, str] = {}
         pairs: dict[str, dict[str, str]] = {}
-        ambiguous: set[tuple[str, str]] = set()
+        ambiguous: list[tuple[str, str]] = []
         slots = self._slots
         for name, value in hits:
             slot = slots.get(name) or self.slot(name)
@@ -131,14 +130,14 @@ class CarrierReader:
                     if items is None:
                         pairs[header] = {key: text}
                     elif items.setdefault(key, text) != text:
-                        ambiguous.add((header, key))
+                        ambiguous.append((header, key))
                 elif header not in headers:
                     headers[header] = text
                 elif lines is Lines.LIST:
                     headers[header] += "," + text
-                elif lines is Lines.ONE or headers[header] != text:
+                elif headers[header] != text:
                     headers[header] += _SEVERAL + text
-        for header, key in ambiguous:
+        for header, key in dict.fromkeys(ambiguous):
             del pairs[header][key]
             notes.append("baggage.dropped.ambiguous")
         return (headers, pairs) if headers or pairs else None

@@ -41,7 +41,7 @@ class TraceContextCodec(Codec):
     """Reads any version up to fe, writes version 00 with the two flags that are defined."""
 
     name = "tracecontext"
-    headers = MappingProxyType({"traceparent": Lines.ONE, "tracestate": Lines.LIST})
+    headers = MappingProxyType({"traceparent": Lines.EQUAL, "tracestate": Lines.LIST})
     fields = ("traceparent", "tracestate")
 
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:

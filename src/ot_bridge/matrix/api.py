@@ -149,7 +149,10 @@ API_RULES: Final = (
     ApiRule(
         "Span.set_tag",
         "see Tags and Values; returns the span; ignored after finish",
-        ("test_tags::test_set_tag_returns_the_span", "test_span_life::test_calls_after_finish_change_nothing_and_never_raise"),
+        (
+            "test_tags::test_set_tag_returns_the_span",
+            "test_span_life::test_calls_after_finish_change_nothing_and_never_raise",
+        ),
     ),
     ApiRule(
         "Span.log_kv",
@@ -191,7 +194,10 @@ API_RULES: Final = (
     ApiRule(
         "Span.trace_id, span_id, flags, is_sampled(), is_debug() (jaeger-client)",
         "integers; flags are 1 for sampled and 2 for debug",
-        ("test_peers_defects::test_L7_span_and_context_have_ids", "test_matrix::test_span_tells_its_flags_as_jaeger_does"),
+        (
+            "test_peers_defects::test_L7_span_and_context_have_ids",
+            "test_matrix::test_span_tells_its_flags_as_jaeger_does",
+        ),
     ),
     ApiRule(
         "Span.info(), error() (jaeger-client)",
@@ -228,7 +234,9 @@ API_RULES: Final = (
         ("test_span_life::test_context_is_of_both_apis", "test_mixed_api::test_context_unwraps_to_opentelemetrys"),
     ),
     # Scope, ScopeManager
-    ApiRule("Scope.span", "the span that was activated, the same object", ("test_scopes::test_activated_span_comes_back",)),
+    ApiRule(
+        "Scope.span", "the span that was activated, the same object", ("test_scopes::test_activated_span_comes_back",)
+    ),
     ApiRule("Scope.manager", "the manager that made it", ("test_matrix::test_scope_knows_its_manager",)),
     ApiRule(
         "Scope.close",
@@ -257,7 +265,10 @@ API_RULES: Final = (
     ApiRule(
         "ScopeManager.active",
         "the same scope and span each time; a native span gets a scope that shows it",
-        ("test_scopes::test_the_same_objects_come_back", "test_mixed_api::test_native_span_is_the_same_object_each_time"),
+        (
+            "test_scopes::test_the_same_objects_come_back",
+            "test_mixed_api::test_native_span_is_the_same_object_each_time",
+        ),
     ),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FORMATS", "LOGS", "REFERENCES", "SETTINGS", "TAGS", "VALUES"]
+__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SETTINGS", "TAGS", "VALUES"]
 
 Tests = Mapping[str, tuple[str, ...]]
 
@@ -136,9 +136,7 @@ REFERENCES: Final[Tests] = {
     "a reference that is not the parent": ("test_references::test_reference_to_another_trace_is_a_link",),
     "FOLLOWS_FROM the parent": ("test_references::test_follows_from_alone_continues_the_trace",),
     "CHILD_OF the parent": ("test_references::test_child_of_the_parent_makes_no_link",),
-    "a reference of unknown type": (
-        "test_references::test_unknown_type_is_a_follows_from_link_and_never_the_parent",
-    ),
+    "a reference of unknown type": ("test_references::test_unknown_type_is_a_follows_from_link_and_never_the_parent",),
     "a context without ids": (
         "test_references::test_container_gives_baggage_and_starts_a_root",
         "test_references::test_container_as_reference_is_never_a_link",
@@ -184,6 +182,12 @@ FORMATS: Final[Tests] = {
         "test_binary::test_the_bridge_reads_what_jaeger_client_writes",
     ),
 }
+
+LINES: Final = (
+    "test_codecs_carrier::test_several_lines_come_together",
+    "test_codecs_carrier::test_item_with_several_different_values_is_dropped_and_noted",
+    "test_codecs_tracecontext::test_two_lines_of_traceparent_are_malformed_even_when_equal",
+)
 
 SETTINGS: Final[Tests] = {
     "extract": ("test_inject_extract::test_settings_choose_what_is_read",),
