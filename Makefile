@@ -3,6 +3,7 @@
 #   make test          the tests
 #   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
+#   make fuzz          a minute of fuzzing every decoder; ARGS="--seconds 600" for ten
 # Arguments go into ARGS: make demo ARGS=--keep, make test ARGS="-k config -x".
 
 SHELL := /bin/sh
@@ -19,7 +20,7 @@ LOWEST := 1.36.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USE_PEP517 := 1
 
-.PHONY: help demo test test-lowest lint format check matrix clean
+.PHONY: help demo test test-lowest lint format check fuzz matrix clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -51,11 +52,15 @@ matrix: $(VENV)/.dev
 	$(BIN)/ot-bridge matrix > compat_matrix.md.new
 	mv compat_matrix.md.new compat_matrix.md
 
+# Where atheris does not install the target says so and ends well.
+fuzz: $(VENV)-fuzz/.dev
+	@$(VENV)-fuzz/bin/python fuzz/decoders.py $(ARGS)
+
 test-lowest: $(VENV)-lowest/.dev
 	@$(VENV)-lowest/bin/python -m pytest $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest
+	rm -rf $(VENV) $(VENV)-fuzz $(VENV)-lowest
 
 define venv
 	@test -n "$(PYTHON)" || { echo "ot_bridge needs Python 3.10 or later; say which: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -78,4 +83,10 @@ $(VENV)-lowest/.dev: pyproject.toml
 	$(call venv,$(VENV)-lowest)
 	@$(VENV)-lowest/bin/pip install --quiet --editable '.[test]' \
 		opentelemetry-api==$(LOWEST) opentelemetry-sdk==$(LOWEST) opentelemetry-exporter-otlp==$(LOWEST)
+	@touch $@
+
+$(VENV)-fuzz/.dev: pyproject.toml
+	$(call venv,$(VENV)-fuzz)
+	@$(VENV)-fuzz/bin/pip install --quiet --editable '.[cli]'
+	@$(VENV)-fuzz/bin/pip install --quiet 'atheris>=2.3,<4' || echo "atheris does not install here: see fuzz/decoders.py"
 	@touch $@

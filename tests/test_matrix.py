@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import opentracing
@@ -16,11 +14,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import test_tags
 from named_tests import all_tests
-from ot_bridge import BridgeSpan, BridgeSpanContext, BridgeTracer, propagator
+from ot_bridge import BridgeSpan, BridgeSpanContext, BridgeTracer
 from ot_bridge.codecs import CODECS
 from ot_bridge.config import SETTINGS
 from ot_bridge.conventions import LOG_RULES, TAG_RULES
-from ot_bridge.matrix import counters, held_by, page
+from ot_bridge.matrix import held_by, page
 from ot_bridge.matrix.api import API_RULES
 from ot_bridge.matrix.page import SAMPLES
 from ot_bridge.parents import REFERENCE_RULES
@@ -154,44 +152,6 @@ def test_every_public_name_has_a_row(owner: str, names: set[str]) -> None:
 def test_every_row_is_a_name_that_is_there(owner: str) -> None:
     cls = {"Tracer": BridgeTracer, "Span": BridgeSpan, "SpanContext": BridgeSpanContext}[owner]
     assert [name for name in api_names(owner) if not hasattr(cls, name)] == []
-
-
-def counted_in(source: str) -> Iterator[str]:
-    """Yield the name of every counter that a module moves; what is filled in at run time is ``<>``."""
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Call | ast.AugAssign):
-            continue
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func).rpartition(".")[2]
-            written = ast.unparse(node.func)
-            if called not in ("count", "warn_once", "_give_up") and not written.endswith("notes.append"):
-                continue
-            names = node.args[:1]
-        else:
-            if ast.unparse(node.target) != "notes":
-                continue
-            names = [part for part in ast.walk(node.value) if isinstance(part, ast.Constant)]  # type: ignore[misc]
-        for name in names:
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                yield name.value
-            elif isinstance(name, ast.JoinedStr):
-                yield "".join(part.value if isinstance(part, ast.Constant) else "<>" for part in name.values)
-
-
-def test_every_counter_has_a_row() -> None:
-    sources = [path for path in (ROOT / "src" / "ot_bridge").rglob("*.py") if "demo" not in path.parts]
-    moved = {name for path in sources for name in counted_in(path.read_text(encoding="utf-8")) if "." in name}
-    rows = {re.sub("<.*>", "<>", name) for name in (*propagator.COUNTERS, *counters.COUNTERS)}
-    patterns = [re.escape(row).replace("<>", r"[\w.<>]+") for row in rows]
-    assert sorted(name for name in moved if not any(re.fullmatch(pattern, name) for pattern in patterns)) == []
-    assert (
-        sorted(row for row in rows if not any(re.fullmatch(re.escape(row).replace("<>", ".+"), name) for name in moved))
-        == []
-    )
-
-
-def test_no_counter_has_two_rows() -> None:
-    assert propagator.COUNTERS.keys() & counters.COUNTERS.keys() == set()
 
 
 # -- rows that have no other test --------------------------------------------------------------------------------------

@@ -18,11 +18,12 @@ from typing import Final, NamedTuple
 
 import opentracing
 from opentelemetry import propagate, trace
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
 
-from ot_bridge import late_binding, telemetry
+from ot_bridge import late_binding, metrics, telemetry
 from ot_bridge.config import Settings
 from ot_bridge.environment import read, wrong
 from ot_bridge.export import build_processors, shutdown_provider
@@ -45,6 +46,7 @@ class _Installation(NamedTuple):
     provider: TracerProvider
     settings: Settings
     service_name: str | None
+    meter_provider: MeterProvider | None
     undo: contextlib.ExitStack
 
 
@@ -57,6 +59,7 @@ def install(
     *,
     settings: Settings | None = None,
     tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
 ) -> BridgeTracer:
     """Make ot_bridge the tracer of this process, for OpenTracing and for OpenTelemetry.
 
@@ -71,21 +74,25 @@ def install(
         service_name: the service's name for a provider that is built here; wins over ``OTEL_SERVICE_NAME``.
         settings: None for ``Settings.from_env()``.
         tracer_provider: a provider of your own. It stays yours: closing the tracer flushes it, and no more.
+        meter_provider: is given the bridge's counters, see :mod:`ot_bridge.metrics`; None for OpenTelemetry's global
+            one, also when that is set later.
 
     Raises:
         ConfigError: an argument or a variable cannot be used. Nothing is set then.
     """
     global _installation  # a process has one tracer: the globals of both libraries are its kind
-    _check_arguments(service_name, settings, tracer_provider)
+    _check_arguments(service_name, settings, tracer_provider, meter_provider)
     with _lock:
         if _installation is not None:
-            _warn_of_difference(_installation, service_name, settings, tracer_provider)
+            _warn_of_difference(_installation, service_name, settings, tracer_provider, meter_provider)
             return _installation.tracer
-        _installation = _install(service_name, settings or Settings.from_env(), tracer_provider)
+        _installation = _install(service_name, settings or Settings.from_env(), tracer_provider, meter_provider)
         return _installation.tracer
 
 
-def _install(service_name: str | None, settings: Settings, given: TracerProvider | None) -> _Installation:
+def _install(
+    service_name: str | None, settings: Settings, given: TracerProvider | None, meter_provider: MeterProvider | None
+) -> _Installation:
     propagator = MixedFleetPropagator(settings=settings)
     existing = _real(trace.get_tracer_provider())
     provider = _real(given) or existing
@@ -100,12 +107,14 @@ def _install(service_name: str | None, settings: Settings, given: TracerProvider
         raise
     tracer._owns_provider = owned  # agreed between the two modules, not for users
     undo = contextlib.ExitStack()
-    installation = _Installation(tracer, provider, settings, _service_name_of(provider) or service_name, undo)
+    name = _service_name_of(provider) or service_name
+    installation = _Installation(tracer, provider, settings, name, meter_provider, undo)
     if existing is None:
         trace.set_tracer_provider(provider)
         undo.callback(_forget_otel_provider)
     _set_propagator(propagator, undo)
     _set_opentracing(tracer, undo)
+    metrics.expose(meter_provider)
     if owned:
         atexit.register(tracer.close)
         undo.callback(atexit.unregister, tracer.close)
@@ -114,7 +123,7 @@ def _install(service_name: str | None, settings: Settings, given: TracerProvider
     return installation
 
 
-def _check_arguments(service_name: object, settings: object, tracer_provider: object) -> None:
+def _check_arguments(service_name: object, settings: object, tracer_provider: object, meter_provider: object) -> None:
     if service_name is not None and not (isinstance(service_name, str) and service_name.strip()):
         raise wrong("service_name", service_name, _ARGUMENT, "a non-empty str, or None for OTEL_SERVICE_NAME")
     if settings is not None and not isinstance(settings, Settings):
@@ -123,6 +132,8 @@ def _check_arguments(service_name: object, settings: object, tracer_provider: ob
     if tracer_provider is not None and not callable(getattr(tracer_provider, "get_tracer", None)):
         hint = ": this is a tracer, give the provider it came from" if hasattr(tracer_provider, "start_span") else ""
         raise wrong("tracer_provider", tracer_provider, _ARGUMENT, f"an OpenTelemetry TracerProvider or None{hint}")
+    if meter_provider is not None and not callable(getattr(meter_provider, "get_meter", None)):
+        raise wrong("meter_provider", meter_provider, _ARGUMENT, "an OpenTelemetry MeterProvider or None")
 
 
 def _real(provider: TracerProvider | None) -> TracerProvider | None:
@@ -177,11 +188,13 @@ def _warn_of_difference(
     service_name: str | None,
     settings: Settings | None,
     tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
 ) -> None:
     pairs = (
         ("service_name", service_name, installed.service_name),
         ("settings", settings, installed.settings),
         ("tracer_provider", _real(tracer_provider), installed.provider),
+        ("meter_provider", meter_provider, installed.meter_provider),
     )
     ignored = [name for name, asked, used in pairs if asked is not None and asked != used]
     if ignored:

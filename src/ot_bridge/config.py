@@ -7,6 +7,7 @@ add a field to :class:`Settings`; everything else follows.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import os
 import re
@@ -114,6 +115,42 @@ def _length() -> Kind:
     return Kind(wanted, accept, parse)
 
 
+def _keys() -> Kind:
+    wanted = "baggage keys (in a variable with commas between them), each whole or the start of keys and a '*'"
+
+    def accept(value: object) -> object:
+        if isinstance(value, str):
+            keys: list[object] = [key.strip() for key in value.split(",") if key.strip()]
+        elif isinstance(value, list | tuple):
+            keys = list(value)
+        else:
+            raise _RejectedError(value, wanted)
+        for key in keys:
+            if not isinstance(key, str) or not key or "*" in key[:-1]:
+                raise _RejectedError(key, wanted)
+        return tuple(keys)
+
+    return Kind(wanted, accept, str)
+
+
+def _trust() -> Kind:
+    wanted = "'all', 'none' or (in code only) a function that takes the headers and returns a bool"
+
+    def accept(value: object) -> object:
+        if isinstance(value, str) and value in ("all", "none"):
+            return value
+        # What a coroutine function returns is true, whatever it would have said.
+        if isinstance(value, type) or not callable(value) or _is_async(value):
+            raise _RejectedError(value, wanted, ("all", "none"))
+        return value
+
+    return Kind(wanted, accept, str.lower)
+
+
+def _is_async(function: object) -> bool:
+    return any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
+
+
 def _seconds() -> Kind:
     wanted = "a finite number of seconds, at least 0"
 
@@ -175,6 +212,9 @@ class Setting(NamedTuple):
             raise wrong(self.name, reason.found, origin, reason.wanted, reason.known) from None
 
 
+_Predicate = Callable[[Mapping[str, str]], bool]
+
+
 def _field(kind: Kind, default: object, meaning: str, since: str = "0.1.0") -> Any:
     return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning, "since": since})
 
@@ -224,6 +264,25 @@ class Settings:
     max_traceback_length: int | None = _field(_length(), None, "Characters kept of a stack trace.")
     baggage_plus_is_space: bool = _field(
         _flag(), default=False, meaning="A plus in a baggage header value is read as a space."
+    )
+    mask_random_bit: bool = _field(
+        _flag(), default=False, meaning="traceparent is sent with flags 00 or 01 only, for readers of W3C level 1."
+    )
+    trust_incoming: str | _Predicate = _field(  # noqa: RUF009  (a field() as all others; the type hides it from the rule)
+        _trust(),
+        "all",
+        "Whose context is continued: everybody's, nobody's, or that of requests for which the function returns True; "
+        "it is given the headers, names in lower case. Else the trace starts anew, with a link to what was refused.",
+    )
+    baggage_max_items: int | None = _field(_length(), None, "Baggage items taken from a request, and sent with one.")
+    baggage_max_bytes: int | None = _field(
+        _length(), None, "Bytes of baggage, keys and values in UTF-8, taken from a request, and sent with one."
+    )
+    baggage_allow: tuple[str, ...] = _field(
+        _keys(), (), "Keys of the baggage items that are read and sent, in any case; none for all."
+    )
+    baggage_deny: tuple[str, ...] = _field(
+        _keys(), (), "Keys of baggage items that are neither read nor sent, in any case; stronger than baggage_allow."
     )
     trace_id_header: str = _field(_header(), "uber-trace-id", "Header of the Jaeger trace context.")
     baggage_header_prefix: str = _field(_header(), "uberctx-", "Prefix of the Jaeger baggage headers.")

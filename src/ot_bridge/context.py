@@ -80,6 +80,7 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
         baggage: items; copied.
         debug: Jaeger's debug flag.
         debug_id: the value of a ``jaeger-debug-id`` header.
+        refused: ids that came with a request and were not trusted; only a container has them.
     """
 
     def __new__(
@@ -92,13 +93,14 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
         baggage: Mapping[str, str] | None = None,
         debug: bool = False,
         debug_id: str | None = None,
+        refused: SpanContext | None = None,
     ) -> BridgeSpanContext:
         base = SpanContext(trace_id, span_id, is_remote, trace_flags, trace_state)
         items = {clean_key(key): to_text(value) for key, value in baggage.items()} if baggage else _NO_BAGGAGE
-        return tuple.__new__(cls, (*base, items, bool(debug), debug_id))
+        return tuple.__new__(cls, (*base, items, bool(debug), debug_id, refused))
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        return (*self[:5], self.items, self.debug, self.debug_id)
+        return (*self[:5], self.items, self.debug, self.debug_id, self.refused)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SpanContext) and tuple(self)[:6] == tuple(other)[:6]
@@ -130,6 +132,11 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
         return self[8]  # type: ignore[misc,no-any-return]
 
     @property
+    def refused(self) -> SpanContext | None:
+        """The ids that were not trusted: a span that starts from this context is a root with a link to them."""
+        return self[9] if len(self) > 9 else None  # type: ignore[misc]  # the recorder's contexts do without
+
+    @property
     def sampled(self) -> bool:
         """Whether the trace is sampled."""
         return bool(self[3] & 1)
@@ -155,13 +162,13 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
 
     def with_baggage(self, items: dict[str, str]) -> BridgeSpanContext:
         """Return a context with these items. The dict is kept, not copied: nobody may change it any more."""
-        return tuple.__new__(type(self), (*self[:6], items, self.debug, self.debug_id))
+        return tuple.__new__(type(self), (*self[:6], items, *self[7:]))
 
     def with_sampling(self, *, sampled: bool, debug: bool) -> BridgeSpanContext:
         """Return a context with another sampling decision."""
         flags = FLAGS[(self[3] & 2) | sampled]
         state = debug_state(self[4], debug=debug)
-        return tuple.__new__(type(self), (*self[:3], flags, state, self[5], self.items, debug, self.debug_id))
+        return tuple.__new__(type(self), (*self[:3], flags, state, self[5], self.items, debug, *self[8:]))
 
     @classmethod
     def of(cls, context: SpanContext, baggage: Mapping[str, str] | None = None) -> BridgeSpanContext:
@@ -175,8 +182,9 @@ class BridgeSpanContext(opentracing.SpanContext, SpanContext):
         return cls(*ids, baggage, debug)
 
     def __repr__(self) -> str:
-        more = f", baggage={self.items!r}, debug={self.debug}, debug_id={self.debug_id!r})"
-        return super().__repr__()[:-1] + more
+        more = f", baggage={self.items!r}, debug={self.debug}, debug_id={self.debug_id!r}"
+        refused = "" if self.refused is None else f", refused={self.refused!r}"
+        return f"{super().__repr__()[:-1]}{more}{refused})"
 
 
 def foreign_context(context: Any) -> BridgeSpanContext | None:

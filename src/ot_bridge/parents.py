@@ -16,7 +16,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 
 from ot_bridge.baggage import LiveBaggage, baggage_of, texts
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context, get_current
-from ot_bridge.propagator import debug_id_of
+from ot_bridge.propagator import debug_id_of, refused_of
 from ot_bridge.scope import BridgeScopeManager
 from ot_bridge.span import BridgeSpan, RecordingSpan
 from ot_bridge.telemetry import count
@@ -37,6 +37,10 @@ REFERENCE_RULES: Final = (
     ("CHILD_OF the parent", "no link: the parent edge says it"),
     ("a reference of unknown type", "link with opentracing.ref_type=follows_from; never the parent"),
     ("a context without ids", "gives its baggage and debug id; never a link"),
+    (
+        "a context that trust_incoming refused",
+        "link with opentracing.ref_type=follows_from and ot_bridge.refused=true; never the parent",
+    ),
     ("None, a no-op or unreadable context", "ignored"),
     ("baggage of several references", "union; the parent's items win"),
 )
@@ -78,7 +82,8 @@ def find_parent(
         if chosen is None:
             return _active(manager, ignore_active_span)
         return _explicit(chosen, ())
-    referred = list(_read_references(references))
+    # child_of counts as a reference too: it may be one that was refused.
+    referred = [*(() if chosen is None else ((_CHILD_OF, *chosen),)), *_read_references(references)]
     if chosen is None and jaeger_rule and not ignore_active_span:
         active = _active(manager, False)
         if active.span_context is not None:
@@ -87,7 +92,7 @@ def find_parent(
         chosen = _choose(referred, jaeger_rule)
         if chosen is None:
             active = _active(manager, ignore_active_span)
-            return active._replace(links=_links(referred, None))
+            return active._replace(links=active.links + _links(referred, None))
     others = () if jaeger_rule else tuple(context for _, context, _ in referred)
     parent = _explicit(chosen, others)
     return parent._replace(links=_links(referred, parent.span_context))
@@ -112,7 +117,8 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
         above = None if span is None else span.get_span_context()
     if above is None or not above.is_valid:
         debug_id = getattr(above, "debug_id", None) or debug_id_of(context)
-        return Parent(context, None, baggage, debug_id=debug_id)
+        refused = refused_of(context)
+        return Parent(context, None, baggage, () if refused is None else (_refused_link(refused),), debug_id)
     return Parent(context, above, baggage)
 
 
@@ -146,7 +152,7 @@ def _referred(value: Any) -> _Referred | None:
             found = None if foreign is None else (foreign, None)
     except Exception:
         found = None
-    if found is None or not (found[0].is_valid or found[0].baggage or found[0].debug_id):
+    if found is None or not (found[0].is_valid or found[0].baggage or found[0].debug_id or found[0].refused):
         if value is not None:
             count("parent.ignored")
         return None
@@ -173,7 +179,7 @@ def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext]) -> Parent:
         values.pop(BAGGAGE_KEY, None)
     if not context.is_valid:
         values.pop(SPAN_KEY, None)
-        return Parent(Context(values), None, baggage, debug_id=debug_id)
+        return Parent(Context(values), None, baggage, _links([(_CHILD_OF, *chosen)], None), debug_id)
     values[SPAN_KEY] = span if span is not None else NonRecordingSpan(context)
     return Parent(Context(values), context, baggage)
 
@@ -207,6 +213,8 @@ def _links(referred: list[_Reference], parent: SpanContext | None) -> tuple[Link
     links = []
     for kind, context, _ in referred:
         if not context.is_valid:
+            if context.refused is not None:
+                links.append(_refused_link(context.refused))
             continue
         edge = kind == _CHILD_OF and parent is not None
         if edge and context.trace_id == parent.trace_id and context.span_id == parent.span_id:  # type: ignore[union-attr]
@@ -214,3 +222,7 @@ def _links(referred: list[_Reference], parent: SpanContext | None) -> tuple[Link
         known = kind if kind in (_CHILD_OF, _FOLLOWS_FROM) else _FOLLOWS_FROM
         links.append(Link(context, {"opentracing.ref_type": known}))
     return tuple(links)
+
+
+def _refused_link(refused: SpanContext) -> Link:
+    return Link(refused, {"opentracing.ref_type": _FOLLOWS_FROM, "ot_bridge.refused": True})

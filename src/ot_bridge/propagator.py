@@ -2,6 +2,9 @@
 
 The rules of precedence are those of this project: every enabled format is read independently; a malformed header is
 the same as an absent one and never hides a good one; the first valid format of ``Settings.extract`` gives the ids.
+
+Context that ``Settings.trust_incoming`` refuses is not used at all: no ids, no baggage, no debug id. Only its ids are
+remembered, and the trace that starts instead has a link to them.
 """
 
 from __future__ import annotations
@@ -9,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
 from opentelemetry.context import Context, create_key, set_value
@@ -31,62 +33,42 @@ from opentelemetry.trace import (
 )
 
 from ot_bridge.baggage import Owner, baggage_of
-from ot_bridge.codecs import readers, writers
-from ot_bridge.codecs.carrier import CarrierReader, Found, Slot, outgoing
+from ot_bridge.codecs import binary, readers, writers
+from ot_bridge.codecs.carrier import CarrierReader, Found, Slot, any_text, outgoing
 from ot_bridge.codecs.codec import ListSource, Options, PrefixSource, Rank
 from ot_bridge.codecs.jaeger import JaegerCodec
 from ot_bridge.codecs.tracecontext import is_debug, members_of, with_debug
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 from ot_bridge.config import Settings
 from ot_bridge.context import BAGGAGE_KEY, FLAGS, BridgeSpanContext, get_current
-from ot_bridge.telemetry import count, warn_once
+from ot_bridge.limits import BaggageLimits
+from ot_bridge.metrics import expose_at_import
+from ot_bridge.telemetry import count, count_all, warn_once
+from ot_bridge.trust import NO_HEADERS, AskedHeaders, Gate, HeaderSource, ListedHeaders
 
-__all__ = ["COUNTERS", "MixedFleetPropagator", "Reading", "debug_id_of", "from_env", "trace_state_of"]
+__all__ = ["MixedFleetPropagator", "Reading", "debug_id_of", "from_env", "refused_ids", "refused_of", "trace_state_of"]
 
 _logger = logging.getLogger("ot_bridge")
-
-COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "extract.<format>": "requests continued with the ids of this format",
-        "extract.container": "requests that brought baggage or a debug id, and no ids",
-        "extract.malformed.<format>": "trace headers that were there and could not be read",
-        "extract.conflict": "requests whose headers named different traces; the first format in order won",
-        "extract.tracestate_dropped": "malformed or oversized tracestate headers beside a good traceparent",
-        "extract.debug_id_dropped": "requests with several different debug ids",
-        "extract.unreadable": "carrier items that are not a name and a value, and getters that raised",
-        "extract.gave_up": "extractions given up for an unexpected error of the carrier or the bridge",
-        "inject.invalid_ids": "contexts whose ids are out of range; only their baggage was written",
-        "inject.tracestate_dropped": "malformed tracestates that were not sent on",
-        "inject.ottrace.zero_id": "trace ids with nothing in the half that ot-tracer-traceid can carry",
-        "inject.setter_failed": "headers that the carrier's setter refused",
-        "inject.gave_up": "injections given up, whole or in part, for an unexpected error of the context or the bridge",
-        "baggage.dropped.ambiguous": "received items with several different values",
-        "baggage.dropped.member": "received members of a baggage list that are not key=value",
-        "baggage.dropped.limit": "members of a baggage header over 180, 4096 bytes each or 8192 bytes in all",
-        "baggage.dropped.key": "items not sent: the key cannot be part of a header name (RFC 7230 token)",
-        "baggage.dropped.value": "items not sent: no text, or one that the format cannot carry safely",
-        "baggage.dropped.collision": "items not sent by a format without case: another key differs only in case",
-        "baggage.properties": "received W3C baggage members whose properties were not kept",
-    }
-)
-"""Every counter of this module and the codecs, and what it counts."""
 
 _LOW_64: Final = (1 << 64) - 1
 _MAX_TRACE_ID: Final = (1 << 128) - 1
 _DEBUG_ID_KEY: Final = create_key("ot-bridge-debug-id")
+_REFUSED_KEY: Final = create_key("ot-bridge-refused")
 
 
 class Reading(NamedTuple):
     """What one carrier said, and what there is to know about it."""
 
     context: WireContext | None = None
-    """None when there was nothing; a container when there were no ids."""
+    """None when there was nothing, or it was not trusted; a container when there were no ids."""
     malformed: tuple[str, ...] = ()
     """A sentence for each malformed trace header."""
     others: tuple[WireContext, ...] = ()
     """Valid trace contexts of the formats that did not win, without baggage."""
     notes: Sequence[str] = ()
     """The counters that this carrier moved."""
+    refused: WireContext | None = None
+    """What was not trusted, its baggage and debug id left out; None when nothing was refused."""
 
 
 _NOTHING: Final = Reading()
@@ -128,8 +110,17 @@ class MixedFleetPropagator(TextMapPropagator):
             {name: lines for codec in reading for name, lines in codec.headers.items()},
             [source.prefix for source in self._sources if isinstance(source, PrefixSource)],
         )
-        self._encoders = [codec.encode for codec in writing if codec.writes_ids]
-        self._baggage_encoders = [codec.encode_baggage for codec in writing if codec.writes_baggage]
+        self._encoders = [(codec.encode, f"inject.{codec.name}") for codec in writing if codec.writes_ids]
+        self._injected = tuple(counter for _, counter in self._encoders)
+        # A format with ids is counted by them, not a second time by its baggage.
+        self._baggage_encoders = [
+            (codec.encode_baggage, () if codec.writes_ids else (f"inject.{codec.name}",))
+            for codec in writing
+            if codec.writes_baggage
+        ]
+        self._masks = settings.mask_random_bit and "tracecontext" in settings.inject
+        self._gate = Gate.of(settings)
+        self._limits = BaggageLimits.of(settings)
         self._fields = frozenset(name for codec in writing for name in codec.fields)
 
     def read(self, items: Iterable[tuple[object, object]], *, http: bool) -> Reading:
@@ -141,11 +132,34 @@ class MixedFleetPropagator(TextMapPropagator):
         """
         try:
             notes: list[str] = []
+            source: HeaderSource = NO_HEADERS
+            if self._gate is not None:
+                items = source = ListedHeaders(items)
             found = self._reader.read(items, notes)
             if found is not None:
-                return self._understand(found, notes, http)
+                return self._understand(found, notes, http, source)
             _count(notes)
             return _NOTHING
+        except Exception as error:
+            _give_up("extract.gave_up", error)
+            return _NOTHING
+
+    def read_binary(self, data: bytes) -> Reading:
+        """Read a BINARY carrier, by the same trust and limits. Never raises."""
+        try:
+            notes: list[str] = []
+            wire = binary.decode(data)
+            if wire is None:
+                malformed = ("cannot read the BINARY carrier: expected Jaeger's layout",) if data else ()
+                notes += ["extract.malformed.binary"] * len(malformed)
+                return _settled(None, malformed, (), notes)
+            if self._gate is not None and not self._gate.admits(NO_HEADERS):
+                return _refusal(wire, (), notes)
+            wire = wire._replace(baggage=self._admitted(wire.baggage, notes))
+            if not wire.trace_id and not wire.baggage:
+                return _settled(None, (), (), notes)
+            notes.append("extract.binary" if wire.trace_id else "extract.container")
+            return _settled(wire, (), (), notes)
         except Exception as error:
             _give_up("extract.gave_up", error)
             return _NOTHING
@@ -161,23 +175,53 @@ class MixedFleetPropagator(TextMapPropagator):
         """
         headers: list[tuple[str, str]] = []
         notes: list[str] = []
+        counters: tuple[str, ...] = ()
         try:
             trace_id, span_id = wire.trace_id, wire.span_id
             if 0 < trace_id <= _MAX_TRACE_ID and 0 < span_id <= _LOW_64:
+                counters = self._injected
                 trace_hex, span_hex = trace_id.to_bytes(16, "big").hex(), span_id.to_bytes(8, "big").hex()
-                for encode in self._encoders:
-                    headers += encode(wire, trace_hex, span_hex, notes)
+                if self._masks and wire.random:
+                    wire = wire._replace(random=False)
+                    notes.append("inject.masked")
+                for encode, counter in self._encoders:
+                    written = encode(wire, trace_hex, span_hex, notes)
+                    if written:
+                        headers += written
+                    else:
+                        counters = tuple(name for name in counters if name != counter)
             elif trace_id or span_id:
                 notes.append("inject.invalid_ids")
             if wire.baggage:
                 items = outgoing(wire.baggage, notes)
-                for encode_baggage in self._baggage_encoders:
-                    headers += encode_baggage(items, http=http, notes=notes)
+                if self._limits is not None:
+                    passes = self._limits.begin(notes)
+                    items = [item for item in items if passes(item[0], item[2])]
+                for encode_baggage, counted in self._baggage_encoders:
+                    written = encode_baggage(items, http=http, notes=notes)
+                    if written:
+                        headers += written
+                        counters += counted
+            if counters:
+                count_all(counters)
             if notes:
                 _count(notes)
         except Exception as error:
             _give_up("inject.gave_up", error)
         return headers
+
+    def write_binary(self, wire: WireContext) -> bytes:
+        """Return the BINARY carrier for a context; of a container only the baggage. Never raises."""
+        try:
+            notes: list[str] = []
+            if 0 < wire.trace_id <= _MAX_TRACE_ID and 0 < wire.span_id <= _LOW_64:
+                notes.append("inject.binary")
+            data = binary.encode(wire._replace(baggage=self._admitted(wire.baggage, notes)))
+            count_all(notes)
+            return data
+        except Exception as error:
+            _give_up("inject.gave_up", error)
+            return b""
 
     def extract(
         self,
@@ -189,20 +233,27 @@ class MixedFleetPropagator(TextMapPropagator):
 
         The baggage is merged over what is there. Without ids the span is left as it is; a debug id is then kept for
         the next local root, see :func:`debug_id_of`. Header names have no case, whatever the getter thinks.
+
+        Of a request that ``trust_incoming`` refuses nothing is put into the context but, out of sight, its ids: the
+        next local root that the bridge starts gets a link to them, see :func:`refused_of`. A root that OpenTelemetry's
+        own tracer starts has no such link: that tracer asks nobody for links.
         """
         if context is None:
             context = Context()
         try:
             if getter is default_getter and isinstance(carrier, Mapping):
-                wire = self.read(carrier.items(), http=True).context
-                return context if wire is None else _put(wire, context)
-            notes: list[str] = []
-            found = self._reader.gather(self._ask(carrier, getter, notes), notes)
-            if found is not None:
-                wire = self._understand(found, notes, http=True).context
-                return context if wire is None else _put(wire, context)
-            _count(notes)
-            return context
+                reading = self.read(carrier.items(), http=True)
+            else:
+                notes: list[str] = []
+                found = self._reader.gather(self._ask(carrier, getter, notes), notes)
+                if found is None:
+                    _count(notes)
+                    return context
+                reading = self._understand(found, notes, True, AskedHeaders(carrier, getter))
+            if reading.context is not None:
+                return _put(reading.context, context)
+            ids = refused_ids(reading)
+            return context if ids is None else set_value(_REFUSED_KEY, ids, context)
         except Exception as error:
             _give_up("extract.gave_up", error)
             return context
@@ -252,7 +303,7 @@ class MixedFleetPropagator(TextMapPropagator):
                 values[slot] = value
                 yield name, value
 
-    def _understand(self, found: Found, notes: list[str], http: bool) -> Reading:
+    def _understand(self, found: Found, notes: list[str], http: bool, source: HeaderSource) -> Reading:
         headers, pairs = found
         winner: WireContext | None = None
         others: tuple[WireContext, ...] = ()
@@ -269,9 +320,16 @@ class MixedFleetPropagator(TextMapPropagator):
                 notes.append(f"extract.{outcome.format}")
             else:
                 others = (*others, outcome)
+                notes.append(f"extract.ignored.{outcome.format}")
+        extras = pairs or not self._extras.isdisjoint(headers)
+        if self._gate is not None and (winner is not None or extras) and not self._gate.admits(source):
+            return _refusal(winner or WireContext(), malformed, notes)
         if winner is not None and others:
+            sent_id = winner.trace_id
             winner = _combine(winner, others, notes)
-        if pairs or not self._extras.isdisjoint(headers):
+            if winner.trace_id != sent_id:
+                notes.append("extract.truncated")
+        if extras:
             baggage = self._baggage(found, http, notes)
             debug_id = None if self._jaeger is None else self._jaeger.debug_id(headers, notes, http=http)
             if winner is not None:
@@ -279,17 +337,13 @@ class MixedFleetPropagator(TextMapPropagator):
             elif baggage or debug_id:
                 winner = WireContext(baggage=baggage, debug_id=debug_id)
                 notes.append("extract.container")
-        for note in notes:
-            count(note)
-        for sentence in malformed:
-            _logger.debug(sentence)
-        return tuple.__new__(Reading, (winner, malformed, others, notes))
+        return _settled(winner, malformed, others, notes)
 
     def _baggage(self, found: Found, http: bool, notes: list[str]) -> Mapping[str, str]:
         """Return the union of all sources, the stronger one's value where two have the same key."""
         parts = [(source, part) for source in self._sources if (part := source.read(found, http=http, notes=notes))]
         if len(parts) == 1:
-            return parts[0][1]
+            return self._admitted(parts[0][1], notes)
         # uberctx-userid beside the member userId=... is one item, sent twice by a bridge.
         spelled = {
             (key.lower(), value)
@@ -303,6 +357,14 @@ class MixedFleetPropagator(TextMapPropagator):
             if spelled and isinstance(source, PrefixSource):
                 part = {key: value for key, value in part.items() if key in baggage or (key, value) not in spelled}
             baggage.update(part)
+        return self._admitted(baggage, notes)
+
+    def _admitted(self, baggage: Mapping[str, str], notes: list[str]) -> Mapping[str, str]:
+        """Return the items that the limits let in; or out, in BINARY, which sends any key."""
+        if self._limits is not None:
+            passes = self._limits.begin(notes)
+            texts = ((any_text(key), any_text(value)) for key, value in baggage.items())
+            baggage = {key: value for key, value in texts if key and value is not None and passes(key, value)}
         return baggage or EMPTY
 
 
@@ -310,6 +372,20 @@ def debug_id_of(context: Context) -> str | None:
     """Return the ``jaeger-debug-id`` that the next local root of this context has to obey, None without one."""
     value = context.get(_DEBUG_ID_KEY)
     return value if isinstance(value, str) else None
+
+
+def refused_of(context: Context) -> SpanContext | None:
+    """Return the ids that were refused, to which the next local root of this context has to link, None without any."""
+    value = context.get(_REFUSED_KEY)
+    return value if isinstance(value, SpanContext) else None
+
+
+def refused_ids(reading: Reading) -> SpanContext | None:
+    """Return the ids and flags of what was refused, None without any; its tracestate is not taken over."""
+    wire = reading.refused
+    if wire is None or not wire.trace_id:
+        return None
+    return SpanContext(wire.trace_id, wire.span_id, True, FLAGS[wire.sampled | wire.random << 1])
 
 
 def trace_state_of(wire: WireContext) -> TraceState:
@@ -322,9 +398,12 @@ def trace_state_of(wire: WireContext) -> TraceState:
 def from_env() -> MixedFleetPropagator:
     """Return a propagator set up by the ``OT_BRIDGE_*`` variables: the entry point for ``OTEL_PROPAGATORS``.
 
+    The counters become OpenTelemetry metrics, as with ``ot_bridge.install``.
+
     Raises:
         ConfigError: a variable cannot be used.
     """
+    expose_at_import()
     return MixedFleetPropagator(settings=Settings.from_env())
 
 
@@ -346,6 +425,24 @@ def _combine(winner: WireContext, others: Sequence[WireContext], notes: list[str
     if conflict:
         notes.append("extract.conflict")
     return WireContext(trace_id, span_id, sampled, debug, random, state, EMPTY, None, winner.format)
+
+
+def _refusal(wire: WireContext, malformed: tuple[str, ...], notes: list[str]) -> Reading:
+    """Count that nothing was continued, instead of what was read and would have been."""
+    read = (f"extract.{wire.format}", "extract.ignored.")
+    notes = [*(note for note in notes if not note.startswith(read)), "extract.refused"]
+    refused = wire._replace(baggage=EMPTY, debug_id=None)
+    return _settled(None, malformed, (), notes)._replace(refused=refused)
+
+
+def _settled(
+    winner: WireContext | None, malformed: tuple[str, ...], others: tuple[WireContext, ...], notes: list[str]
+) -> Reading:
+    """Count what there is to count and return the reading."""
+    count_all(notes)
+    for sentence in malformed:
+        _logger.debug(sentence)
+    return tuple.__new__(Reading, (winner, malformed, others, notes, None))
 
 
 def _put(wire: WireContext, context: Context) -> Context:
@@ -378,12 +475,15 @@ def _take(context: Context) -> WireContext:
     return WireContext(*ids, sampled, debug, bool(flags & 2), state.to_header() if state else "", baggage)
 
 
-def _count(notes: Iterable[str]) -> None:
+def _count(notes: Sequence[str]) -> None:
+    if "baggage.dropped.key" not in notes:
+        return count_all(notes)
     for note in notes:
         if note != "baggage.dropped.key":
             count(note)
         else:
             warn_once(note, "baggage items are not sent when their key is not an RFC 7230 token, such as 'user-id'")
+    return None
 
 
 def _give_up(counter: str, error: Exception) -> None:

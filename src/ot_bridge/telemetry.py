@@ -5,11 +5,84 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+__all__ = ["COUNTERS", "count", "count_all", "reset", "snapshot", "warn_once"]
+
+COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "extract.<format>": "requests continued with the ids of this format",
+        "extract.ignored.<format>": "valid contexts in this format beside one of a format that comes first",
+        "extract.container": "requests that brought baggage or a debug id, and no ids",
+        "extract.malformed.<format>": "trace headers that were there and could not be read",
+        "extract.conflict": "requests whose headers named different traces; the first format in order won",
+        "extract.truncated": "requests whose trace id an old hop had cut; the other headers made it whole",
+        "extract.refused": "requests whose context was not trusted (trust_incoming)",
+        "extract.trust_failed": "requests about which the function trust_incoming failed; not trusted (warns once)",
+        "extract.tracestate_dropped": "malformed or oversized tracestate headers beside a good traceparent",
+        "extract.debug_id_dropped": "requests with several different debug ids",
+        "extract.unreadable": "carrier items that are not a name and a value, and getters that raised",
+        "extract.gave_up": "extractions given up for an unexpected error of the carrier or the bridge",
+        "inject.<format>": "contexts written in this format; of baggage, those that had items",
+        "inject.masked": "traceparents sent without the random bit (mask_random_bit)",
+        "inject.nothing": "contexts to inject without ids and without baggage",
+        "inject.failed": "carriers that took no headers (warns once)",
+        "inject.invalid_ids": "contexts whose ids are out of range; only their baggage was written",
+        "inject.tracestate_dropped": "malformed tracestates that were not sent on",
+        "inject.ottrace.zero_id": "trace ids with nothing in the half that ot-tracer-traceid can carry",
+        "inject.setter_failed": "headers that the carrier's setter refused (warns once)",
+        "inject.gave_up": "injections given up, whole or in part, for an unexpected error of the context or the bridge",
+        "baggage.dropped.ambiguous": "received items with several different values",
+        "baggage.dropped.member": "received members of a baggage list that are not key=value",
+        "baggage.dropped.limit": "items over baggage_max_items or baggage_max_bytes; members of a baggage header over "
+        "180, 4096 bytes each or 8192 bytes in all",
+        "baggage.dropped.deny": "items that baggage_deny names, or that baggage_allow does not",
+        "baggage.dropped.key": "items not sent: the key cannot be part of a header name (RFC 7230 token)",
+        "baggage.dropped.value": "items not sent: no text, or one that the format cannot carry safely",
+        "baggage.dropped.collision": "items not sent by a format without case: another key differs only in case",
+        "baggage.properties": "received W3C baggage members whose properties were not kept",
+        "start.failed": "spans that could not be started and are not recorded (warns once)",
+        "start.failed.parent": "parents that could not be read; the span became a root (warns once)",
+        "start.tags.unreadable": "tags= arguments that are no mapping",
+        "parent.ignored": "parents and references that name no span: a no-op tracer's, another tracer's",
+        "span.after_finish": "calls on a span that was finished already",
+        "span.finished_twice": "second calls of finish or end",
+        "span.key.empty": "tags with an empty key",
+        "span.time.unreadable.<where>": "start, finish and log times that are no time; now was taken",
+        "span.failed.<call>": "calls on a span that failed inside and changed nothing",
+        "span.failed.start": "span processors that failed when a span started (warns once)",
+        "span.failed.ending": "span processors that failed when a span was about to end (warns once)",
+        "span.failed.end": "span processors that failed when a span ended (warns once)",
+        "tag.error.unreadable": "error tags that say neither true nor false (warns once)",
+        "sampling.priority.late": "sampling.priority on spans that are not recorded (warns once)",
+        "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
+        "scope.closed_out_of_order": "scopes closed while one inside them was open",
+        "scope.failed.finish": "spans that could not be finished with their scope (warns once)",
+        "scope.view.not_kept": "native spans that take no attribute: their view is made anew each time",
+        "tracer.wrapped.<class>": "tracers that are not the SDK's own: their spans are wrapped (warns once)",
+        "flush.incomplete": "flushes that did not end in time",
+        "close.incomplete": "closes that did not end in time: spans may be lost (warns once)",
+        "close.error": "exporters that failed to shut down or to flush (warns once)",
+        "install.again": "second calls of install with other arguments (warns once)",
+        "install.service_name": "service names given to install beside a provider that has its own (warns once)",
+        "install.two_providers": "providers given to install beside another global one (warns once)",
+        "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
+        "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
+        "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
+        "metrics.failed": "meter providers that did not take the counters (warns once)",
+    }
+)
+"""Every counter and what it counts; ``<...>`` stands for what is filled in at run time.
+
+The single source: compat_matrix.md prints it, :mod:`ot_bridge.metrics` exposes it.
+"""
 
 _logger = logging.getLogger("ot_bridge")
 _lock = threading.Lock()
-_counters: dict[str, int] = {}
+_counters: defaultdict[str, int] = defaultdict(int)
 _warned: set[str] = set()
 
 
@@ -25,7 +98,14 @@ if hasattr(os, "register_at_fork"):
 def count(name: str, amount: int = 1) -> None:
     """Add to one counter. Names are dotted, from wide to narrow: ``extract.malformed.jaeger``."""
     with _lock:
-        _counters[name] = _counters.get(name, 0) + amount
+        _counters[name] += amount
+
+
+def count_all(names: Iterable[str]) -> None:
+    """Add one to each counter named, as often as it is named: what one request moved, under one lock."""
+    with _lock:
+        for name in names:
+            _counters[name] += 1
 
 
 def warn_once(key: str, message: str, *args: object, exc_info: bool = False) -> None:

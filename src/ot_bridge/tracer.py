@@ -14,14 +14,13 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
 
 from ot_bridge import export
-from ot_bridge.codecs import binary
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext
 from ot_bridge.delegation import DelegatingScopeManager
 from ot_bridge.errors import CarrierError, ConfigError, CorruptedContextError, FormatError
 from ot_bridge.parents import Parent, active_parent, context_of, find_parent
-from ot_bridge.propagator import MixedFleetPropagator
+from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
@@ -158,8 +157,11 @@ class BridgeTracer(opentracing.Tracer):
             tracestate=context.trace_state.to_header() if context.trace_state else "",
             baggage=context.items,
         )
+        if not wire.trace_id and not wire.baggage:  # a debug id or refused ids: nothing of them is sent on
+            count("inject.nothing")
+            return
         if format == opentracing.Format.BINARY:
-            carrier.extend(binary.encode(wire))
+            carrier.extend(self._propagator.write_binary(wire))
             return
         try:
             for name, value in self._propagator.write(wire, http=format == opentracing.Format.HTTP_HEADERS):
@@ -175,7 +177,8 @@ class BridgeTracer(opentracing.Tracer):
             carrier: anything with ``items()``; header names in any case, values text, bytes or lists of them.
 
         Returns:
-            None when there is nothing; a context without ids when there is only baggage or a debug id.
+            None when there is nothing; a context without ids when there is only baggage or a debug id, and when
+            ``trust_incoming`` refused the ids: a span that starts from it is a root with a link to them.
 
         Raises:
             FormatError: the format is none of these.
@@ -183,23 +186,22 @@ class BridgeTracer(opentracing.Tracer):
             CorruptedContextError: with ``strict_extract``, a trace header cannot be read and no other one can.
         """
         _check(format, carrier, writing=False)
-        malformed: tuple[str, ...] = ()
         if format == opentracing.Format.BINARY:
-            wire = binary.decode(bytes(carrier))
-            if carrier and wire is None:
-                malformed = ("cannot read the BINARY carrier: expected Jaeger's layout",)
-                count("extract.malformed.binary")
+            reading = self._propagator.read_binary(bytes(carrier))
         else:
             try:
                 items = carrier.items()
             except Exception as error:
                 raise CarrierError(f"carrier for {format}: items() of {type(carrier).__name__} failed") from error
             reading = self._propagator.read(items, http=format == opentracing.Format.HTTP_HEADERS)
-            wire, malformed = reading.context, reading.malformed
-        if malformed and self.settings.strict_extract and (wire is None or not wire.trace_id):
-            raise CorruptedContextError("; ".join(malformed))
+        wire = reading.context
+        if reading.malformed and self.settings.strict_extract:
+            found = wire or reading.refused
+            if found is None or not found.trace_id:
+                raise CorruptedContextError("; ".join(reading.malformed))
         if wire is None:
-            return None
+            refused = refused_ids(reading)
+            return None if refused is None else BridgeSpanContext(refused=refused)
         flags = FLAGS[wire.sampled | (2 * wire.random)]
         state = TraceState.from_header([wire.tracestate]) if wire.tracestate else None
         remote = bool(wire.trace_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ot_bridge.cli.demo import demo
+from ot_bridge.cli.explain import explain
 from ot_bridge.cli.matrix import matrix
 from ot_bridge.version import __version__
 
@@ -18,4 +19,5 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(explain)
 cli.add_command(matrix)

@@ -19,7 +19,8 @@ from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 __all__ = ["B3MultiCodec", "B3SingleCodec"]
 
 _SINGLE: Final = re.compile(
-    r"[ \t]*([0-9a-fA-F]{1,32})-([0-9a-fA-F]{1,16})(?:-([^-\s]*)(?:-[^-\n]*)?)?[ \t]*"  # the parent may be anything
+    # The parent may be anything, outer spaces included: two repeats that both take them would need quadratic time.
+    r"[ \t]*([0-9a-fA-F]{1,32})-([0-9a-fA-F]{1,16})(?:-([^-\s]*)(?:-[^-\n]*|[ \t]*)|[ \t]*)"
 )
 _DECISION_ALONE: Final = re.compile(r"[ \t]*[01d][ \t]*")
 

@@ -20,8 +20,9 @@ __all__ = ["BaggageCodec"]
 _HEADER: Final = "baggage"
 _OWS: Final = " \t"
 _KEY: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_VALUE: Final = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
-_MEMBER: Final = re.compile(rf"({_KEY})[ \t]*=[ \t]*({_VALUE})[ \t]*")
+_VALUE: Final = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+"
+# The spaces on both sides of no value would be two repeats that take the same, and need quadratic time.
+_MEMBER: Final = re.compile(rf"({_KEY})[ \t]*=[ \t]*(?:({_VALUE})[ \t]*)?")
 _MAX_MEMBERS: Final = 180
 _MAX_MEMBER: Final = 4096  # bytes
 _MAX_TOTAL: Final = 8192  # bytes
@@ -62,7 +63,7 @@ class BaggageCodec(Codec):
             if found is None:
                 notes.append("baggage.dropped.member")
                 continue
-            key, value = found.groups()
+            key, value = found[1], found[2] or ""
             if len(member) > _MAX_MEMBER or (len(baggage) >= _MAX_MEMBERS and key not in baggage):
                 notes.append("baggage.dropped.limit")
                 continue

@@ -22,7 +22,8 @@ Member = tuple[str, str]
 DEBUG_MEMBER: Final[Member] = ("jaeger", "d:1")
 
 _match: Final = re.compile(
-    r"[ \t]*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]([0-9a-f])(-[^\n]*)?[ \t]*"
+    # What follows the flags takes outer spaces with it: two repeats that both take them would need quadratic time.
+    r"[ \t]*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]([0-9a-f])(?:(-[^\n]*)|[ \t]*)"
 ).fullmatch
 _WANTED: Final = "{version}-{trace}-{span}-{flags}, 2, 32, 16 and 2 lower-case hex digits, non-zero ids, once"
 # The two flags that are defined, 1 sampled and 2 random, are bits of the last digit.

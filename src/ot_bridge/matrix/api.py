@@ -229,6 +229,11 @@ API_RULES: Final = (
         ("test_span_life::test_context_survives",),
     ),
     ApiRule(
+        "SpanContext.refused (not in OpenTracing)",
+        "the ids that trust_incoming refused, None without any",
+        ("test_trust::test_refused_context_carries_nothing_but_what_was_refused",),
+    ),
+    ApiRule(
         "SpanContext.unwrap (not in OpenTracing)",
         "OpenTelemetry's SpanContext: the same object",
         ("test_span_life::test_context_is_of_both_apis", "test_mixed_api::test_context_unwraps_to_opentelemetrys"),

@@ -141,6 +141,10 @@ REFERENCES: Final[Tests] = {
         "test_references::test_container_gives_baggage_and_starts_a_root",
         "test_references::test_container_as_reference_is_never_a_link",
     ),
+    "a context that trust_incoming refused": (
+        "test_trust::test_refused_trace_starts_anew_with_a_link",
+        "test_trust::test_refused_reference_is_one_link_too",
+    ),
     "None, a no-op or unreadable context": (
         "test_references::test_nothing_beside_a_reference_is_skipped",
         "test_references::test_foreign_reference_is_ignored",
@@ -204,6 +208,16 @@ SETTINGS: Final[Tests] = {
     "max_tag_value_length": ("test_values::test_max_tag_value_length_cuts",),
     "max_traceback_length": ("test_values::test_max_traceback_length_cuts_the_stacktrace_only",),
     "baggage_plus_is_space": ("test_codecs_baggage::test_value_may_be_a_plus_or_a_space_as_the_fleet_says",),
+    "mask_random_bit": ("test_telemetry::test_random_bit_is_masked_when_asked_for",),
+    "trust_incoming": (
+        "test_trust::test_refused_trace_starts_anew_with_a_link",
+        "test_trust::test_predicate_decides_by_the_headers",
+        "test_trust::test_next_root_of_the_bridge_has_the_link",
+    ),
+    **dict.fromkeys(
+        ("baggage_max_items", "baggage_max_bytes", "baggage_allow", "baggage_deny"),
+        ("test_limits::test_limit_holds_both_ways", "test_limits::test_limit_holds_for_binary_both_ways"),
+    ),
     "trace_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "baggage_header_prefix": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "debug_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),

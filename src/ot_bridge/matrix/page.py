@@ -8,14 +8,15 @@ from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
 
-from ot_bridge import propagator
+from ot_bridge import telemetry
 from ot_bridge.codecs import CODECS
 from ot_bridge.codecs.codec import ListSource, Options, PrefixSource
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import SETTINGS
 from ot_bridge.conventions import LOG_RULES, TAG_RULES, Role
-from ot_bridge.matrix import counters, held_by
+from ot_bridge.matrix import held_by
 from ot_bridge.matrix.api import API_RULES, CARRIER_RULES
+from ot_bridge.matrix.peer_tables import peer_parts
 from ot_bridge.parents import REFERENCE_RULES
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.semconv import DB_SYSTEMS, translate
@@ -79,9 +80,9 @@ def _sections() -> Iterable[tuple[str, str]]:
     yield "Formats", _formats()
     carriers = [(rule.carrier, rule.becomes, _tests(rule.held_by)) for rule in CARRIER_RULES]
     yield "Carriers", _table(("Carrier", "What becomes of it", "Held by"), carriers) + "\n" + _lines()
+    yield "Peers", "\n".join(f"{part}\n" if isinstance(part, str) else _table(*part) for part in peer_parts())
     yield "Settings", _settings()
-    counted = {**propagator.COUNTERS, **counters.COUNTERS}
-    rows = [(_code(name), counted[name]) for name in sorted(counted)]
+    rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
 
 

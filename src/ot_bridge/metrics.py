@@ -1,0 +1,174 @@
+"""The bridge's counters as OpenTelemetry metrics: observable counters of the meter ``ot_bridge``.
+
+Counting stays what it is in :mod:`ot_bridge.telemetry`; a reader that collects takes a snapshot. Every counter belongs
+to one instrument: its name, as in ``telemetry.COUNTERS``, is cut into a kind and what was filled in at run time, and
+both become attributes. ``extract.malformed.jaeger`` is ``ot_bridge.extract.problems`` with
+``ot_bridge.kind=malformed`` and ``ot_bridge.format=jaeger``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import weakref
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
+
+from opentelemetry.environment_variables import OTEL_PYTHON_METER_PROVIDER
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
+
+from ot_bridge import telemetry
+from ot_bridge.version import __version__
+
+__all__ = ["INSTRUMENTS", "METER", "Instrument", "Series", "expose", "expose_at_import", "series_of"]
+
+METER: Final = "ot_bridge"
+
+
+class Instrument(NamedTuple):
+    """One observable counter."""
+
+    name: str
+    unit: str
+    meaning: str
+    starts: tuple[str, ...]
+    """How the names of its counters begin; of several instruments the longest start decides. The first is not part of
+    the kind: the instrument's name says it."""
+    kind: str | None = "ot_bridge.kind"
+    """The attribute that tells its counters apart, None where what is filled in does."""
+
+
+INSTRUMENTS: Final = (
+    Instrument(
+        "ot_bridge.extracted",
+        "{request}",
+        "Requests continued, by the format whose ids won; without a format: baggage or a debug id alone",
+        ("extract.<format>", "extract.container"),
+        kind=None,
+    ),
+    Instrument(
+        "ot_bridge.extract.ignored",
+        "{context}",
+        "Valid contexts beside one of a format that comes first: with ot_bridge.extracted, who still sends a format",
+        ("extract.ignored.",),
+        kind=None,
+    ),
+    Instrument(
+        "ot_bridge.extract.problems",
+        "{problem}",
+        "What was malformed, in conflict, refused or not understood in received headers",
+        ("extract.", "baggage.properties"),
+    ),
+    Instrument("ot_bridge.injected", "{context}", "Contexts written, by format", ("inject.<format>",), kind=None),
+    Instrument("ot_bridge.inject.problems", "{problem}", "What was masked, dropped or not sent", ("inject.",)),
+    Instrument(
+        "ot_bridge.baggage.dropped",
+        "{item}",
+        "Baggage items not taken from a request, or not sent with one",
+        ("baggage.dropped.",),
+        kind="ot_bridge.reason",
+    ),
+    Instrument(
+        "ot_bridge.span.problems",
+        "{problem}",
+        "Calls on spans and tracers that had no effect, or another one than asked for",
+        ("span.", "start.", "parent.", "tag.", "sampling."),
+    ),
+    Instrument("ot_bridge.scope.problems", "{problem}", "Scopes closed elsewhere or out of order", ("scope.",)),
+    Instrument(
+        "ot_bridge.export.problems", "{problem}", "Flushes and closes that failed", ("export.", "flush.", "close.")
+    ),
+    Instrument("ot_bridge.setup.problems", "{problem}", "Settings, arguments and providers without effect", ("",)),
+)
+"""Every instrument; a test holds that each counter has one, and one only."""
+
+
+class Series(NamedTuple):
+    """Where one counter is found."""
+
+    instrument: Instrument
+    attributes: dict[str, str]
+
+
+@lru_cache(maxsize=1024)
+def series_of(counter: str) -> Series:
+    """Return the place of a counter, named as in a snapshot. One that is in no table is a problem of the set-up."""
+    row, attributes = _row_of(counter)
+    _, instrument = next((start, one) for start, one in _STARTS if row.startswith(start))
+    if instrument.kind is not None:
+        kind = row.partition(".<")[0].removeprefix(instrument.starts[0])
+        attributes = {instrument.kind: kind, **attributes}
+    return Series(instrument, attributes)
+
+
+def expose(meter_provider: MeterProvider | None = None) -> None:
+    """Show the counters to a MeterProvider. Never raises; a second call for the same one does nothing.
+
+    ``ot_bridge.install`` does it.
+
+    Args:
+        meter_provider: None for OpenTelemetry's global one, also when that is set later.
+    """
+    global _waiting
+    try:
+        current = get_meter_provider()
+        provider = current if meter_provider is None else meter_provider
+        with _lock:
+            # The global provider got the counters, or will get them, when the stand-in for it has them.
+            if provider in _exposed or (_waiting and provider is current):
+                return
+            with suppress(TypeError):  # a vendor's provider that takes no weak references
+                _exposed.add(provider)
+            _waiting = _waiting or _is_stand_in(provider)
+        meter = provider.get_meter(METER, __version__)
+        for one in INSTRUMENTS:
+            meter.create_observable_counter(one.name, [partial(_observe, one)], unit=one.unit, description=one.meaning)
+    except Exception:
+        telemetry.warn_once("metrics.failed", "a meter provider did not take the counters", exc_info=True)
+
+
+def expose_at_import() -> None:
+    """Show the counters to the global provider, unless asking for that one would make it, too early for its set-up."""
+    if OTEL_PYTHON_METER_PROVIDER not in os.environ:
+        expose()
+
+
+_lock: Final = threading.Lock()
+_exposed: Final[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
+_waiting = False
+
+
+def _is_stand_in(provider: MeterProvider) -> bool:
+    return type(provider).__name__ == "_ProxyMeterProvider"  # OpenTelemetry has no public name for it
+
+
+def _observe(instrument: Instrument, _: CallbackOptions) -> Iterable[Observation]:
+    counted = ((series_of(name), number) for name, number in telemetry.snapshot().items())
+    return [
+        Observation(number, dict(series.attributes)) for series, number in counted if series.instrument == instrument
+    ]
+
+
+def _row_of(counter: str) -> tuple[str, dict[str, str]]:
+    """Return the row of the table, and what was filled in as attributes."""
+    if counter not in telemetry.COUNTERS:
+        for pattern, row, attribute in _PATTERNS:
+            found = pattern.fullmatch(counter)
+            if found is not None:
+                return row, {attribute: found[1]}
+    return counter, {}
+
+
+_STARTS: Final = sorted(
+    ((start, one) for one in INSTRUMENTS for start in one.starts), key=lambda pair: len(pair[0]), reverse=True
+)
+# The longest first: extract.malformed.<format> before extract.<format>.
+_PATTERNS: Final = [
+    (re.compile(re.escape(fixed) + "(.+)"), row, f"ot_bridge.{filled_in.removesuffix('>')}")
+    for row in sorted(telemetry.COUNTERS, key=len, reverse=True)
+    for fixed, mark, filled_in in [row.partition("<")]
+    if mark
+]
