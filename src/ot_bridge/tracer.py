@@ -27,7 +27,7 @@ from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.values import to_ns
+from ot_bridge.values import clean_text, to_ns
 from ot_bridge.version import __version__
 from ot_bridge.wrapped import WrappedSpan
 
@@ -112,7 +112,9 @@ class BridgeTracer(opentracing.Tracer):
             start_time: Unix time in seconds, or a datetime; what is no time counts as now.
             ignore_active_span: start a root when there is no explicit parent.
         """
-        name = operation_name_of(operation_name)
+        name = operation_name if type(operation_name) is str and operation_name else operation_name_of(operation_name)
+        if not name.isascii():
+            name = clean_text(name)
         try:
             if child_of is None and references is None and not ignore_active_span:
                 parent = active_parent(self._manager)

@@ -28,6 +28,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "sampling.priority.late": "sampling.priority on spans that are not recorded (warns once)",
         "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
         "scope.closed_out_of_order": "scopes closed while one inside them was open",
+        "scope.failed.finish": "spans that could not be finished with their scope (warns once)",
         "scope.view.not_kept": "native spans that take no attribute: their view is made anew each time",
         "tracer.wrapped.<class>": "tracers that are not the SDK's own: their spans are wrapped (warns once)",
         "flush.incomplete": "flushes that did not end in time",
