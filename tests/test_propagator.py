@@ -30,8 +30,8 @@ from ot_bridge import propagator as propagator_module
 from ot_bridge.codecs import CODECS
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
-from ot_bridge.errors import ConfigError
 from ot_bridge.context import BridgeSpanContext
+from ot_bridge.errors import ConfigError
 from ot_bridge.propagator import COUNTERS, MixedFleetPropagator, Reading, debug_id_of, from_env, trace_state_of
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
