@@ -51,7 +51,7 @@ class Role(Enum):
 
     KIND = "span kind; kept as attribute when unknown"
     ERROR = "status; kept as attribute when neither true nor false"
-    PRIORITY = "sampling decision; attribute when it was accepted"
+    PRIORITY = "sampling decision; attribute unless it is 0"
     INTEGER = "attribute; a digit string becomes int"
     HTTP_STATUS = "attribute; a digit string becomes int; sets the status of a failed request"
     STATUS_CODE = "status; kept as attribute when unknown"
