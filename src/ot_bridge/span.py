@@ -399,18 +399,25 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         if self._end_time is not None:
             count("span.after_finish")
         elif context is not None and (context.is_valid or attributes or context.trace_state):
-            bounded = BoundedAttributes(self._rules.max_link_attributes, attributes, True, self._rules.log_limit)
-            with _lock:
-                self._set_links((*self._links, Link(context, bounded)))
+            try:
+                bounded = BoundedAttributes(self._rules.max_link_attributes, attributes, True, self._rules.log_limit)
+                with _lock:
+                    self._set_links((*self._links, Link(context, bounded)))
+            except Exception:
+                count("span.failed.add_link")
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if self._end_time is not None:
             count("span.after_finish")
             return
-        new = status if isinstance(status, Status) else Status(status, description)
+        if isinstance(status, StatusCode):
+            status = Status(status, description if status is StatusCode.ERROR else None)
+        elif not isinstance(status, Status):
+            count("span.failed.set_status")
+            return
         final = self._explicit_status is not None and self._explicit_status.status_code is StatusCode.OK
-        if not final and new.status_code is not StatusCode.UNSET:
-            self._explicit_status = new
+        if not final and status.status_code is not StatusCode.UNSET:
+            self._explicit_status = status
 
     def record_exception(
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
