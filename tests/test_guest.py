@@ -109,15 +109,15 @@ def test_recording_what_is_no_exception_keeps_its_text(tracer: BridgeTracer, exp
 
 
 def test_exception_whose_text_raises_is_recorded(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
-    class Mute(Exception):
+    class MuteError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("mute")
 
     started: Any = tracer.start_span("op")
-    started.record_exception(Mute())
+    started.record_exception(MuteError())
     started.finish()
     [event] = exporter.get_finished_spans()[0].events
-    assert str(dict(event.attributes or {})["exception.type"]).endswith("Mute")
+    assert str(dict(event.attributes or {})["exception.type"]).endswith("MuteError")
 
 
 @pytest.mark.parametrize("name", ["active_parent", "find_parent"])
