@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -19,6 +21,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentracing import Format
 
 from ot_bridge import BridgeTracer
+from ot_bridge.baggage import live
 
 
 @contextmanager
@@ -434,3 +437,22 @@ def test_native_span_current_without_a_bridge_has_none(tracer: BridgeTracer, pro
         assert active is not None
         assert active.context.baggage == {}
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text()), st.dictionaries(st.text(min_size=1), st.text()))
+def test_live_baggage_is_a_dict_of_what_the_span_carries_now(items: dict[str, str], other: dict[str, str]) -> None:
+    span = BridgeTracer(TracerProvider(shutdown_on_exit=False)).start_span("op")
+    held: Any = live(span)
+    for key, value in items.items():
+        span.set_baggage_item(key, value)
+    own = dict(span.context.baggage)
+    assert (held, dict(held), {**held}, len(held), list(held)) == (own, own, own, len(own), list(own))
+    assert (list(held.keys()), list(held.values()), list(held.items())) == ([*own], [*own.values()], [*own.items()])
+    assert (held | other, other | held, repr(held), bool(held)) == (own | other, other | own, repr(own), bool(own))
+    assert (held != own) is False
+    assert all(key in held and held[key] == held.get(key) == value for key, value in own.items())
+    assert held.get("no such key" * 9, 5) == 5
+    changed = held.copy()
+    changed["changed"] = "here"
+    assert "changed" not in held
+    assert changed.copy() == changed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import socket
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor
@@ -175,3 +177,15 @@ def test_disabled_sdk_makes_no_op_tracers_and_no_processors(value: str, monkeypa
 def test_only_true_disables(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", value)
     assert build_provider("s", no_processors).get_tracer("t").start_span("s").is_recording()
+
+
+def test_resource_names_the_host_as_jaeger_client_did() -> None:
+    attributes = build_provider("checkout", no_processors).resource.attributes
+    assert attributes["host.name"] == socket.gethostname()
+    assert ipaddress.ip_address(str(attributes.get("ip", "127.0.0.1")))
+
+
+def test_resource_attributes_of_the_environment_win_over_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "host.name=pod-7,ip=10.0.0.7")
+    attributes = build_provider("checkout", no_processors).resource.attributes
+    assert (attributes["host.name"], attributes["ip"], attributes["service.name"]) == ("pod-7", "10.0.0.7", "checkout")

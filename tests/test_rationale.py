@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 from opentracing import Format, child_of, follows_from
 
 from named_tests import all_tests
@@ -136,3 +136,18 @@ def test_late_sampling_exports_what_was_asked_for_after_the_start(exporter: InMe
     (found,) = exporter.get_finished_spans()
     attributes = {"early": 1, "sampling.priority": 1, "jaeger.debug": True}
     assert (found.name, dict(found.attributes or {})) == ("asked for", attributes)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.001, 0.1, 0.5, 1.0])
+def test_ratio_sampler_keeps_the_traces_that_jaeger_client_kept(rate: float) -> None:
+    theirs = pytest.importorskip("jaeger_client").ProbabilisticSampler(rate)
+    ours = TraceIdRatioBased(rate)
+    edge = int(rate * 2**64)
+    low_halves = {1, 2**64 - 1, *(max(1, min(2**64 - 1, edge + step)) for step in (-4096, -1, 0, 1, 4096))}
+    differing = [
+        trace_id
+        for low in low_halves
+        for trace_id in (low, low | 1 << 64, low | 2**128 - 2**64)
+        if ours.should_sample(None, trace_id, "op").decision.is_sampled() != theirs.is_sampled(trace_id)[0]
+    ]
+    assert differing == []

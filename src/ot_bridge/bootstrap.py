@@ -29,7 +29,7 @@ from ot_bridge.environment import read, wrong
 from ot_bridge.export import build_processors, shutdown_provider
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
-from ot_bridge.tracer import BridgeTracer
+from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
 
 __all__ = ["install"]
 
@@ -126,12 +126,8 @@ def _install(
 def _check_arguments(service_name: object, settings: object, tracer_provider: object, meter_provider: object) -> None:
     if service_name is not None and not (isinstance(service_name, str) and service_name.strip()):
         raise wrong("service_name", service_name, _ARGUMENT, "a non-empty str, or None for OTEL_SERVICE_NAME")
-    if settings is not None and not isinstance(settings, Settings):
-        hint = ": write Settings(**values)" if isinstance(settings, dict) else ""
-        raise wrong("settings", settings, _ARGUMENT, f"ot_bridge.Settings or None{hint}")
-    if tracer_provider is not None and not callable(getattr(tracer_provider, "get_tracer", None)):
-        hint = ": this is a tracer, give the provider it came from" if hasattr(tracer_provider, "start_span") else ""
-        raise wrong("tracer_provider", tracer_provider, _ARGUMENT, f"an OpenTelemetry TracerProvider or None{hint}")
+    check_settings(settings, _ARGUMENT)
+    check_provider(tracer_provider, _ARGUMENT)
     if meter_provider is not None and not callable(getattr(meter_provider, "get_meter", None)):
         raise wrong("meter_provider", meter_provider, _ARGUMENT, "an OpenTelemetry MeterProvider or None")
 

@@ -51,7 +51,7 @@ class Role(Enum):
 
     KIND = "span kind; kept as attribute when unknown"
     ERROR = "status; kept as attribute when neither true nor false"
-    PRIORITY = "sampling decision; attribute when it was accepted"
+    PRIORITY = "sampling decision; attribute unless it is 0"
     INTEGER = "attribute; a digit string becomes int"
     HTTP_STATUS = "attribute; a digit string becomes int; sets the status of a failed request"
     STATUS_CODE = "status; kept as attribute when unknown"
@@ -217,9 +217,9 @@ def log_to_event(fields: Any, clean: Any = clean_value, traceback_limit: int | N
     event = fields.get("event")
     if type(event) is str and event == "error":
         return _error_event(fields, clean, traceback_limit)
-    name = "log" if event is None else to_text(event) or "log"
-    # The tuple's own constructor: a NamedTuple's is a frame more, on the hot path
-    plain: Event = _new_tuple(Event, (name, _attributes(fields, clean, _EVENT), None, None))
+    name = "log" if event is None else event if type(event) is str and event.isascii() else to_text(event)
+    # The tuple's own constructor: a NamedTuple's is a frame more, on the hot path.
+    plain: Event = _new_tuple(Event, (name or "log", _attributes(fields, clean, _EVENT), None, None))
     return plain
 
 

@@ -98,6 +98,10 @@ def find_parent(
     return parent._replace(links=_links(referred, parent.span_context))
 
 
+def _new_parent(context: Context, above: SpanContext | None, baggage: dict[str, str]) -> Parent:
+    return tuple.__new__(Parent, (context, above, baggage, (), None))  # without the frame of the constructor
+
+
 def active_parent(manager: BridgeScopeManager) -> Parent:
     """Return what a new span starts from when nothing is said: the active span."""
     context, span = manager.current()
@@ -105,9 +109,9 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
         own = span._context
         held = context.get(BAGGAGE_KEY)
         baggage = own.items if type(held) is LiveBaggage and held.owner is span else baggage_of(span, context)
-        return Parent(context, own, baggage)
+        return _new_parent(context, own, baggage)
     if span is None and not context:
-        return Parent(context, None, _NONE)
+        return _new_parent(context, None, _NONE)
     if isinstance(span, BridgeSpan):
         baggage = baggage_of(span, context)
         above: SpanContext | None = span._context

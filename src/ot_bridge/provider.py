@@ -9,14 +9,16 @@ Source: OpenTelemetry specification 1377f53b, configuration/sdk-environment-vari
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_ON, ParentBased, Sampler, TraceIdRatioBased
 
+from ot_bridge import telemetry
 from ot_bridge.environment import VARIABLE, build_named, read, read_number, wrong
 from ot_bridge.errors import ConfigError
 
@@ -32,6 +34,7 @@ _ID_GENERATOR: Final = "OTEL_PYTHON_ID_GENERATOR"
 _ID_GENERATOR_GROUP: Final = "opentelemetry_id_generator"
 _RESOURCE: Final = "OTEL_RESOURCE_ATTRIBUTES"
 _SERVICE_NAME: Final = "OTEL_SERVICE_NAME"
+_ANY_OTHER_HOST: Final = ("192.0.2.1", 9)  # of the block that is reserved for documentation
 
 
 def _ratio() -> Sampler:
@@ -43,7 +46,7 @@ SAMPLERS: Final[Mapping[str, Callable[[], Sampler]]] = {
     "always_on": lambda: ALWAYS_ON,
     "always_off": lambda: ALWAYS_OFF,
     "traceidratio": _ratio,
-    "parentbased_always_on": lambda: ParentBased(ALWAYS_ON),
+    "parentbased_always_on": lambda: DEFAULT_ON,
     "parentbased_always_off": lambda: ParentBased(ALWAYS_OFF),
     "parentbased_traceidratio": lambda: ParentBased(_ratio()),
 }
@@ -84,14 +87,29 @@ def _build_resource(service_name: str | None) -> Resource:
         key, equals, _ = item.partition("=")
         if item.strip() and not (equals and key.strip()):
             raise wrong(_RESOURCE, item, f"{VARIABLE}, item {number}", "key=value,key=value")
+    # What jaeger-client told of every process; what the variables say comes on top.
+    host = Resource(_host_attributes())
     from_env = read(_SERVICE_NAME)
     if service_name is None:
-        return Resource.create()
+        return host.merge(Resource.create())
     if from_env not in (None, service_name):
         _logger.info(
             "the service name is %r, as given to install; %s=%s is not used", service_name, _SERVICE_NAME, from_env
         )
-    return Resource.create({SERVICE_NAME: service_name})
+    return host.merge(Resource.create({SERVICE_NAME: service_name}))
+
+
+def _host_attributes() -> dict[str, str]:
+    """Return the host's name, and the address that it has towards others, as the Collector names Jaeger's tags."""
+    attributes = {"host.name": socket.gethostname()}
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            # Nothing is sent: connecting a datagram socket only asks the routing table, and no name server.
+            probe.connect(_ANY_OTHER_HOST)
+            attributes["ip"] = probe.getsockname()[0]
+    except OSError:  # a host without a route
+        telemetry.count("install.no_address")
+    return attributes
 
 
 def _build_limits() -> SpanLimits:

@@ -291,7 +291,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
         if scope is not None:
             return context, scope._otel_span
         span = context.get(SPAN_KEY)
-        return context, span if span is not None and isinstance(span, trace_api.Span) else None
+        return context, None if span is None or not isinstance(span, trace_api.Span) else span
 
     def _find(self) -> tuple[Context, BridgeScope | None]:
         """Return the innermost Context that counts for this manager, and its scope unless a native span is on top."""

@@ -36,7 +36,6 @@ from ot_bridge.config import Settings
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, attach, get_current
 from ot_bridge.conventions import (
     ROLES,
-    Event,
     Role,
     accepted_priority,
     log_to_event,
@@ -321,7 +320,21 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             return self
         try:
             rules = self._rules
-            self._log(log_to_event(key_values, rules.clean_field, rules.traceback_limit), timestamp)
+            name, attributes, exception, error_message = log_to_event(
+                key_values, rules.clean_field, rules.traceback_limit
+            )
+            ns = time_ns() if timestamp is None else _ns_of(timestamp, "log")
+            dropped = 0
+            if len(attributes) > rules.max_event_attributes:
+                dropped = len(attributes) - rules.max_event_attributes
+                attributes = dict(list(attributes.items())[dropped:])
+            self._record((name, attributes, ns, dropped))
+            if exception is not None:
+                self._remember(exception)
+            if error_message is not None:
+                self._error_message = error_message
+                if rules.settings.error_log_sets_status:
+                    self._error = True
         except Exception:
             count("span.failed.log_kv")
         return self
@@ -386,18 +399,25 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         if self._end_time is not None:
             count("span.after_finish")
         elif context is not None and (context.is_valid or attributes or context.trace_state):
-            bounded = BoundedAttributes(self._rules.max_link_attributes, attributes, True, self._rules.log_limit)
-            with _lock:
-                self._set_links((*self._links, Link(context, bounded)))
+            try:
+                bounded = BoundedAttributes(self._rules.max_link_attributes, attributes, True, self._rules.log_limit)
+                with _lock:
+                    self._set_links((*self._links, Link(context, bounded)))
+            except Exception:
+                count("span.failed.add_link")
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if self._end_time is not None:
             count("span.after_finish")
             return
-        new = status if isinstance(status, Status) else Status(status, description)
+        if isinstance(status, StatusCode):
+            status = Status(status, description if status is StatusCode.ERROR else None)
+        elif not isinstance(status, Status):
+            count("span.failed.set_status")
+            return
         final = self._explicit_status is not None and self._explicit_status.status_code is StatusCode.OK
-        if not final and new.status_code is not StatusCode.UNSET:
-            self._explicit_status = new
+        if not final and status.status_code is not StatusCode.UNSET:
+            self._explicit_status = status
 
     def record_exception(
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
@@ -553,31 +573,18 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             else:
                 self._dropped_attributes += 1
 
-    def _log(self, event: Event, timestamp: Any) -> None:
-        ns = time_ns() if timestamp is None else _ns_of(timestamp, "log")
-        name, attributes, exception, error_message = event
-        dropped = len(attributes) - self._rules.max_event_attributes
-        if dropped > 0:
-            attributes = dict(list(attributes.items())[dropped:])
-        self._record((name, attributes, ns, max(0, dropped)))
-        if exception is not None:
-            self._remember(exception)
-        if error_message is not None:
-            self._error_message = error_message
-            if self._rules.settings.error_log_sets_status:
-                self._error = True
-
     def _record(self, entry: tuple[str, dict[str, Any], int, int] | SdkEvent) -> None:
-        if self._records is None:
-            self._records = []
-        if len(self._records) < self._rules.max_events:
-            self._records.append(entry)
+        records = self._records
+        if records is None:
+            records = self._records = []
+        if len(records) < self._rules.max_events:
+            records.append(entry)
             return
         with _lock:
             self._dropped_events += 1
-            if self._records:
-                del self._records[0]
-                self._records.append(entry)
+            if records:
+                del records[0]
+                records.append(entry)
 
     def _settle_status(self) -> tuple[Status, tuple[str, ...]]:
         settings = self._rules.settings

@@ -6,7 +6,7 @@ the spans which that provider makes are wrapped, see :mod:`ot_bridge.wrapped`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import opentracing
 from opentelemetry import trace as trace_api
@@ -18,7 +18,8 @@ from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext
 from ot_bridge.delegation import DelegatingScopeManager
-from ot_bridge.errors import CarrierError, ConfigError, CorruptedContextError, FormatError
+from ot_bridge.environment import wrong
+from ot_bridge.errors import CarrierError, CorruptedContextError, FormatError
 from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
@@ -26,11 +27,40 @@ from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.values import to_ns
+from ot_bridge.values import clean_text, to_ns
 from ot_bridge.version import __version__
 from ot_bridge.wrapped import WrappedSpan
 
-__all__ = ["BridgeTracer"]
+__all__ = ["BridgeTracer", "check_provider", "check_settings"]
+
+
+_ARGUMENT: Final = "argument of BridgeTracer"
+
+
+def check_provider(provider: object, origin: str) -> None:
+    """Refuse what is neither None nor a TracerProvider.
+
+    Args:
+        provider: what was passed.
+        origin: where, for the error.
+
+    Raises:
+        ConfigError: it has no ``get_tracer``.
+    """
+    if provider is not None and not callable(getattr(provider, "get_tracer", None)):
+        hint = ": this is a tracer, give the provider it came from" if hasattr(provider, "start_span") else ""
+        raise wrong("tracer_provider", provider, origin, f"an OpenTelemetry TracerProvider or None{hint}")
+
+
+def check_settings(settings: object, origin: str) -> None:
+    """Refuse what is neither None nor a Settings object; arguments as in :func:`check_provider`.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if settings is not None and not isinstance(settings, Settings):
+        hint = ": write Settings(**values)" if isinstance(settings, dict) else ""
+        raise wrong("settings", settings, origin, f"ot_bridge.Settings or None{hint}")
 
 
 class BridgeTracer(opentracing.Tracer):
@@ -54,12 +84,10 @@ class BridgeTracer(opentracing.Tracer):
         settings: Settings | None = None,
         scope_manager: opentracing.ScopeManager | None = None,
     ) -> None:
-        if tracer_provider is not None and not hasattr(tracer_provider, "get_tracer"):
-            raise ConfigError(f"tracer_provider: got {tracer_provider!r}, expected an OpenTelemetry TracerProvider")
-        if settings is not None and not isinstance(settings, Settings):
-            raise ConfigError(f"settings: got {settings!r}, expected ot_bridge.Settings(...) or None")
-        if scope_manager is not None and not hasattr(scope_manager, "activate"):
-            raise ConfigError(f"scope_manager: got {scope_manager!r}, expected an opentracing.ScopeManager")
+        check_provider(tracer_provider, _ARGUMENT)
+        check_settings(settings, _ARGUMENT)
+        if scope_manager is not None and not callable(getattr(scope_manager, "activate", None)):
+            raise wrong("scope_manager", scope_manager, _ARGUMENT, "an opentracing.ScopeManager or None")
         self.settings = Settings.from_env() if settings is None else settings
         self._propagator = MixedFleetPropagator(settings=self.settings)
         manager = BridgeScopeManager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
@@ -111,7 +139,9 @@ class BridgeTracer(opentracing.Tracer):
             start_time: Unix time in seconds, or a datetime; what is no time counts as now.
             ignore_active_span: start a root when there is no explicit parent.
         """
-        name = operation_name_of(operation_name)
+        name = operation_name if type(operation_name) is str and operation_name else operation_name_of(operation_name)
+        if not name.isascii():
+            name = clean_text(name)
         try:
             if child_of is None and references is None and not ignore_active_span:
                 parent = active_parent(self._manager)

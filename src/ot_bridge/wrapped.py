@@ -105,12 +105,15 @@ class WrappedSpan(BridgeSpan):
 
     def finish(self, finish_time: Any = None) -> None:
         """End the span; ``finish_time`` is a Unix time in seconds, default now."""
+        self._exceptions = None
         try:
             if self._otel_span.is_recording():
                 for key in set(self._tags).difference(self._set_status()):
                     if key.startswith("otel."):  # held back until now, when it is known whether the status takes them
                         self._otel_span.set_attribute(key, self._tags[key])
-            self._exceptions = None
+        except Exception:
+            count("span.failed.finish")
+        try:
             self._otel_span.end(None if finish_time is None else to_ns(finish_time))
         except Exception:
             count("span.failed.finish")

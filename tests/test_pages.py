@@ -1,0 +1,112 @@
+"""The pages for readers: links lead somewhere, code runs, names of settings, variables and counters are real."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ot_bridge import Settings, propagator
+from ot_bridge.config import SETTINGS
+from ot_bridge.matrix import counters
+
+ROOT = Path(__file__).parent.parent
+PAGES = {path.relative_to(ROOT).as_posix(): path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))}
+READ = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
+LIMIT_S = 60
+
+CODE = [
+    pytest.param(block, id=f"{name}-{number}")
+    for name, text in sorted(READ.items())
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE), 1)
+]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that a page's headings get."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", READ[name]):
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (PAGES[name].parent / file).resolve() if file else PAGES[name]
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("block", CODE)
+def test_code_runs(block: str, tmp_path: Path) -> None:
+    environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+    done = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_variables_of_the_bridge_are_real(name: str) -> None:
+    known = {setting.env for setting in SETTINGS}
+    named = set(re.findall(r"\bOT_BRIDGE_[A-Z_0-9]*[A-Z0-9]\b", READ[name]))
+    assert sorted(named - known) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_variables_of_opentelemetry_are_real(name: str) -> None:
+    named = set(re.findall(r"\bOTEL_[A-Z_0-9]*[A-Z0-9]\b", READ[name]))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "ot_bridge").glob("*.py"))
+    # The code puts the names of these together: one for traces, one for all signals.
+    unsplit = {re.sub(r"OTLP_(TRACES_)?", "OTLP_", variable) for variable in named}
+    suffixes = {f"OTEL_EXPORTER_OTLP_{suffix}" for suffix in re.findall(r'_first_set\("([A-Z_]+)"\)', sources)}
+    assert sorted(variable for variable in unsplit - suffixes if variable not in sources) == []
+
+
+def test_settings_that_are_given_in_text_are_real() -> None:
+    known = {field.name for field in dataclasses.fields(Settings)}
+    calls = [call for text in READ.values() for call in re.findall(r"Settings(?:\.from_env)?\(([^)`]*)\)", text)]
+    named = {field for call in calls for field in re.findall(r"(\w+)=", call)}
+    assert named
+    assert sorted(named - known) == []
+
+
+def test_counters_that_are_named_for_operators_are_real() -> None:
+    known = " ".join([*propagator.COUNTERS, *counters.COUNTERS]).replace("<format>", "jaeger").split()
+    pages = READ["docs/operate.md"] + READ["docs/mixed-fleet.md"]
+    named = set(re.findall(r"`((?:extract|inject|close|flush|start)\.[a-z_.]+)", pages))
+    assert len(named) > 3
+    assert sorted(name for name in named if not any(counter.startswith(name) for counter in known)) == []
+
+
+# -- the demo as the README shows it -----------------------------------------------------------------------------------
+
+
+def rows(text: str) -> list[str]:
+    """Return the span rows of the demo's tree without what differs from run to run and from machine to machine."""
+    found = [line for line in text.splitlines() if re.search(r"\d (ms|s)  ", line)]
+    varies = r"[\d.]+ m?s  |(?<=jaeger-client )\S+|(?<=ot_bridge )\S+|(?<=opentelemetry-python )\S+"
+    return [" ".join(re.sub(varies, "", line).split()) for line in found]
+
+
+def test_demo_is_as_the_readme_shows_it() -> None:
+    command = [sys.executable, "-m", "ot_bridge.cli", "demo", "--no-node"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 0, done.stdout
+    (shown,) = re.findall(r"^```\n(A shop's .*?)^```$", READ["README.md"], flags=re.DOTALL | re.MULTILINE)
+    assert rows(shown) == rows(done.stdout)
