@@ -88,7 +88,7 @@ Result
   parent      b7ad6b7169203331
   flags       sampled, debug
   baggage     user = An na
-  counted     extract.tracestate_dropped, extract.jaeger,
+  counted     extract.jaeger, extract.tracestate_dropped,
               extract.ignored.tracecontext, extract.conflict
 
 Sent on

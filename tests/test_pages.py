@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ot_bridge import Settings, propagator
+from ot_bridge import Settings, telemetry
 from ot_bridge.config import SETTINGS
-from ot_bridge.matrix import counters
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.relative_to(ROOT).as_posix(): path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))}
@@ -87,7 +86,7 @@ def test_settings_that_are_given_in_text_are_real() -> None:
 
 
 def test_counters_that_are_named_for_operators_are_real() -> None:
-    known = " ".join([*propagator.COUNTERS, *counters.COUNTERS]).replace("<format>", "jaeger").split()
+    known = " ".join(telemetry.COUNTERS).replace("<format>", "jaeger").split()
     pages = READ["docs/operate.md"] + READ["docs/mixed-fleet.md"]
     named = set(re.findall(r"`((?:extract|inject|close|flush|start)\.[a-z_.]+)", pages))
     assert len(named) > 3

@@ -100,7 +100,7 @@ class MixedFleetPropagator(TextMapPropagator):
             settings = dataclasses.replace(settings, inject=tuple(inject))
         options = Options(*(getattr(settings, name) for name in Options._fields))
         reading, writing = readers(settings.extract, options), writers(settings.inject, options)
-        self._decoders = [codec.decode for codec in reading]
+        self._decoders = [codec.decode for codec in reading if codec.writes_ids]
         self._sources = sorted((source for codec in reading for source in codec.sources), key=lambda one: one.rank)
         self._jaeger = next((codec for codec in reading if isinstance(codec, JaegerCodec)), None)
         self._extras = {source.header for source in self._sources if isinstance(source, ListSource)}

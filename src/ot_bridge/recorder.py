@@ -14,7 +14,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, TraceState
+from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
 
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["SpanRecorder"]
 
 _LOW_64: Final = 2**64 - 1
-_NO_STATE: Final = TraceState()
+_NO_STATE: Final = DEFAULT_TRACE_STATE
 _SHAPE: Final = ("sampler", "resource", "span_processor", "id_generator", "_span_limits")
 _DROP, _RECORD, _SAMPLE = Decision.DROP, Decision.RECORD_ONLY, Decision.RECORD_AND_SAMPLE
 _new_span: Final[Any] = object.__new__
@@ -93,7 +93,7 @@ class SpanRecorder:
         flags = FLAGS[random | (decision is _SAMPLE)]
         span_id = sdk.id_generator.generate_span_id()
         context: BridgeSpanContext = _new_tuple(
-            BridgeSpanContext, (trace_id, span_id, False, flags, state or _NO_STATE, True, baggage, debug, None)
+            BridgeSpanContext, (trace_id, span_id, False, flags, state or _NO_STATE, True, baggage, debug, None, None)
         )
         end_metrics = None if self._metrics is None else self._metrics.start_span(above, decision)
         if decision is _DROP:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import opentracing
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
+from opentelemetry.trace import DEFAULT_TRACE_STATE, NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
 
 from ot_bridge import export
 from ot_bridge.codecs.wire import WireContext
@@ -35,6 +35,10 @@ __all__ = ["BridgeTracer", "check_provider", "check_settings"]
 
 
 _ARGUMENT: Final = "argument of BridgeTracer"
+_HTTP_HEADERS: Final = opentracing.Format.HTTP_HEADERS
+_TEXT_MAP: Final = opentracing.Format.TEXT_MAP
+_BINARY: Final = opentracing.Format.BINARY
+_new_tuple: Final[Any] = tuple.__new__
 
 
 def check_provider(provider: object, origin: str) -> None:
@@ -173,28 +177,25 @@ class BridgeTracer(opentracing.Tracer):
             FormatError: the format is none of these.
             CarrierError: the carrier is not what the format needs.
         """
-        _check(format, carrier, writing=True)
-        context = context_of(span_context)
-        if context is None:
+        http = format == _HTTP_HEADERS
+        if type(carrier) is not dict or not (http or format == _TEXT_MAP):
+            _check(format, carrier, writing=True)
+        context = span_context if type(span_context) is BridgeSpanContext else context_of(span_context)
+        if context is None or not (context[5] or context.items):  # a debug id or refused ids are not sent on
             count("inject.nothing")
             return
-        wire = WireContext(
-            trace_id=context.trace_id,
-            span_id=context.span_id,
-            sampled=context.sampled,
-            debug=context.debug,
-            random=bool(context.trace_flags & 2),
-            tracestate=context.trace_state.to_header() if context.trace_state else "",
-            baggage=context.items,
+        trace_id, span_id, _, flags, state = context[:5]
+        header = state.to_header() if state is not DEFAULT_TRACE_STATE and state else ""
+        # WireContext(...) is a frame more, on the hot path.
+        wire: WireContext = _new_tuple(
+            WireContext,
+            (trace_id, span_id, flags & 1 == 1, context.debug, flags & 2 == 2, header, context.items, None, None),
         )
-        if not wire.trace_id and not wire.baggage:  # a debug id or refused ids: nothing of them is sent on
-            count("inject.nothing")
-            return
-        if format == opentracing.Format.BINARY:
+        if format == _BINARY:
             carrier.extend(self._propagator.write_binary(wire))
             return
         try:
-            for name, value in self._propagator.write(wire, http=format == opentracing.Format.HTTP_HEADERS):
+            for name, value in self._propagator.write(wire, http=http):
                 carrier[name] = value
         except Exception:  # a carrier that refuses text, or is read-only after all
             warn_once("inject.failed", "a carrier of type %s took no headers", type(carrier).__name__, exc_info=True)
@@ -215,15 +216,17 @@ class BridgeTracer(opentracing.Tracer):
             CarrierError: the carrier is not what the format needs.
             CorruptedContextError: with ``strict_extract``, a trace header cannot be read and no other one can.
         """
-        _check(format, carrier, writing=False)
-        if format == opentracing.Format.BINARY:
+        http = format == _HTTP_HEADERS
+        if type(carrier) is not dict or not (http or format == _TEXT_MAP):
+            _check(format, carrier, writing=False)
+        if format == _BINARY:
             reading = self._propagator.read_binary(bytes(carrier))
         else:
             try:
                 items = carrier.items()
             except Exception as error:
                 raise CarrierError(f"carrier for {format}: items() of {type(carrier).__name__} failed") from error
-            reading = self._propagator.read(items, http=format == opentracing.Format.HTTP_HEADERS)
+            reading = self._propagator.read(items, http=http)
         wire = reading.context
         if reading.malformed and self.settings.strict_extract:
             found = wire or reading.refused
@@ -232,11 +235,16 @@ class BridgeTracer(opentracing.Tracer):
         if wire is None:
             refused = refused_ids(reading)
             return None if refused is None else BridgeSpanContext(refused=refused)
-        flags = FLAGS[wire.sampled | (2 * wire.random)]
-        state = TraceState.from_header([wire.tracestate]) if wire.tracestate else None
-        remote = bool(wire.trace_id)
-        ids = (wire.trace_id, wire.span_id, remote, flags, state)
-        return BridgeSpanContext(*ids, wire.baggage, wire.debug, wire.debug_id)
+        trace_id, span_id, sampled, debug, random, header, baggage, debug_id, _ = wire
+        flags = FLAGS[sampled | random << 1]
+        state = TraceState.from_header([header]) if header else DEFAULT_TRACE_STATE
+        if baggage:
+            return BridgeSpanContext(trace_id, span_id, bool(trace_id), flags, state, baggage, debug, debug_id)
+        remote = trace_id != 0
+        plain: BridgeSpanContext = _new_tuple(
+            BridgeSpanContext, (trace_id, span_id, remote, flags, state, remote, {}, debug, debug_id, None)
+        )
+        return plain
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Export what has finished; wait for it at most ``timeout_s`` seconds, default ``close_timeout_s``.
@@ -308,10 +316,10 @@ def _start_ns(start_time: Any) -> int | None:
 
 
 def _check(format: Any, carrier: Any, *, writing: bool) -> None:
-    if format == opentracing.Format.BINARY:
+    if format == _BINARY:
         if not isinstance(carrier, bytearray) and (writing or not isinstance(carrier, bytes | memoryview)):
             raise CarrierError(f"carrier for BINARY: got {type(carrier).__name__}, expected bytearray")
-    elif format in (opentracing.Format.HTTP_HEADERS, opentracing.Format.TEXT_MAP):
+    elif format in (_HTTP_HEADERS, _TEXT_MAP):
         needed = "__setitem__" if writing else "items"
         if not hasattr(carrier, needed) or isinstance(carrier, list | bytearray):
             raise CarrierError(f"carrier for {format}: got {type(carrier).__name__}, expected a mapping with {needed}")

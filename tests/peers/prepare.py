@@ -2,7 +2,7 @@
 
     python tests/peers/prepare.py
 
-or $OT_BRIDGE_PEERS_DIR. Each one is a directory of packages of its own, whole or absent, named after what is in it.
+or $PEERS_CACHE_DIR. Each one is a directory of packages of its own, whole or absent, named after what is in it.
 tests/test_peers.py calls `prepare` with a limit; what is not there by then is skipped, with the reason.
 """
 
@@ -121,7 +121,7 @@ class _ProblemError(Exception):
 
 def cache_directory() -> Path:
     """Return where the environments are kept."""
-    chosen = os.environ.get("OT_BRIDGE_PEERS_DIR")
+    chosen = os.environ.get("PEERS_CACHE_DIR")
     return Path(chosen) if chosen else platformdirs.user_cache_path("ot_bridge", appauthor=False) / "peers"
 
 
