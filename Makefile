@@ -3,6 +3,7 @@
 #   make test          the tests
 #   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
+#   make bench         headers in and out, beside jaeger-client and OpenTelemetry
 #   make fuzz          a minute of fuzzing every decoder; ARGS="--seconds 600" for ten
 # Arguments go into ARGS: make demo ARGS=--keep, make test ARGS="-k config -x".
 
@@ -20,7 +21,7 @@ LOWEST := 1.36.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USE_PEP517 := 1
 
-.PHONY: help demo test test-lowest lint format check fuzz matrix clean
+.PHONY: help demo test test-lowest lint format check bench fuzz matrix clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -51,6 +52,9 @@ check: lint
 matrix: $(VENV)/.dev
 	$(BIN)/ot-bridge matrix > compat_matrix.md.new
 	mv compat_matrix.md.new compat_matrix.md
+
+bench: $(VENV)/.dev
+	@$(BIN)/python benchmarks/propagation.py
 
 # Where atheris does not install the target says so and ends well.
 fuzz: $(VENV)-fuzz/.dev
