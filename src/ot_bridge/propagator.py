@@ -43,7 +43,7 @@ from ot_bridge.config import Settings
 from ot_bridge.context import BAGGAGE_KEY, FLAGS, BridgeSpanContext, get_current
 from ot_bridge.limits import BaggageLimits
 from ot_bridge.metrics import expose_at_import
-from ot_bridge.telemetry import count, count_all, warn_once
+from ot_bridge.telemetry import count, count_all, counter_of, warn_once
 from ot_bridge.trust import NO_HEADERS, AskedHeaders, Gate, HeaderSource, ListedHeaders
 
 __all__ = ["MixedFleetPropagator", "Reading", "debug_id_of", "from_env", "refused_ids", "refused_of", "trace_state_of"]
@@ -118,6 +118,9 @@ class MixedFleetPropagator(TextMapPropagator):
             for codec in writing
             if codec.writes_baggage
         ]
+        plain = [(codec.fields[0], codec.plain) for codec in writing if codec.writes_ids and codec.plain]
+        self._plain = plain if len(plain) == len(self._encoders) and not settings.mask_random_bit else []
+        self._count_plain = counter_of(self._injected)
         self._masks = settings.mask_random_bit and "tracecontext" in settings.inject
         self._gate = Gate.of(settings)
         self._limits = BaggageLimits.of(settings)
@@ -163,6 +166,18 @@ class MixedFleetPropagator(TextMapPropagator):
         except Exception as error:
             _give_up("extract.gave_up", error)
             return _NOTHING
+
+    def write_plain(self, carrier: dict[str, str], trace_id: int, span_id: int, flags: int) -> bool:
+        """Write the headers of a valid context without debug, tracestate and baggage; tell whether that was done.
+
+        The same headers as :meth:`write` gives, for the commonest of contexts in a third of the time.
+        """
+        for name, value_of in self._plain:
+            carrier[name] = value_of(trace_id, span_id, flags)
+        if not self._plain:
+            return False
+        self._count_plain()
+        return True
 
     def write(self, wire: WireContext, *, http: bool) -> list[tuple[str, str]]:
         """Return the headers for a context; of a container only the baggage. Never raises.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -84,6 +85,8 @@ The single source: compat_matrix.md prints it, :mod:`ot_bridge.metrics` exposes 
 _logger = logging.getLogger("ot_bridge")
 _lock = threading.Lock()
 _counters: defaultdict[str, int] = defaultdict(int)
+_steps: dict[tuple[str, ...], itertools.count[int]] = {}  # their __next__ is atomic: no lock on the hot path
+_bases: dict[tuple[str, ...], int] = {}  # where they stood when the counts were reset
 _warned: set[str] = set()
 
 
@@ -119,10 +122,26 @@ def warn_once(key: str, message: str, *args: object, exc_info: bool = False) -> 
     _logger.warning(message, *args, exc_info=exc_info)
 
 
+def counter_of(names: tuple[str, ...]) -> Callable[[], object]:
+    """Return what adds one to each of the counters when it is called: a third of the cost of :func:`count_all`.
+
+    All who ask for the same names share one.
+    """
+    with _lock:
+        return _steps.setdefault(names, itertools.count()).__next__
+
+
 def snapshot() -> Mapping[str, int]:
     """Return a copy of all counters, sorted by name."""
     with _lock:
-        return dict(sorted(_counters.items()))
+        total = dict(_counters)
+        for names, steps in _steps.items():
+            # The repr, "count(7)", is the one way to read such a counter without moving it.
+            number = int(repr(steps)[6:-1]) - _bases.get(names, 0)
+            if number:
+                for name in names:
+                    total[name] = total.get(name, 0) + number
+        return dict(sorted(total.items()))
 
 
 def reset() -> None:
@@ -130,3 +149,4 @@ def reset() -> None:
     with _lock:
         _counters.clear()
         _warned.clear()
+        _bases.update((names, int(repr(steps)[6:-1])) for names, steps in _steps.items())

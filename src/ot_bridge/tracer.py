@@ -181,15 +181,24 @@ class BridgeTracer(opentracing.Tracer):
         if type(carrier) is not dict or not (http or format == _TEXT_MAP):
             _check(format, carrier, writing=True)
         context = span_context if type(span_context) is BridgeSpanContext else context_of(span_context)
-        if context is None or not (context[5] or context.items):  # a debug id or refused ids are not sent on
+        if context is None or not (context.is_valid or context.items):  # a debug id or refused ids are not sent on
             count("inject.nothing")
             return
-        trace_id, span_id, _, flags, state = context[:5]
+        fields: tuple[Any, ...] = context
+        trace_id, span_id, _, flags, state, is_valid, items, debug = fields[:8]
+        if (
+            is_valid
+            and not (items or debug)
+            and state is DEFAULT_TRACE_STATE
+            and type(carrier) is dict
+            and self._propagator.write_plain(carrier, trace_id, span_id, flags)
+        ):
+            return
         header = state.to_header() if state is not DEFAULT_TRACE_STATE and state else ""
         # WireContext(...) is a frame more, on the hot path.
         wire: WireContext = _new_tuple(
             WireContext,
-            (trace_id, span_id, flags & 1 == 1, context.debug, flags & 2 == 2, header, context.items, None, None),
+            (trace_id, span_id, flags & 1 == 1, debug, flags & 2 == 2, header, items, None, None),
         )
         if format == _BINARY:
             carrier.extend(self._propagator.write_binary(wire))

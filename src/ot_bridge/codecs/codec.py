@@ -84,6 +84,10 @@ class Codec(ABC):
     def __init__(self, options: Options) -> None:
         self._options = options
 
+    plain: Callable[[int, int, int], str] | None = None
+    """Writes trace id, span id and W3C flags into the value of ``fields[0]``: all that a context without debug,
+    tracestate and baggage needs, on the hot path of inject. None where a format needs more than one header."""
+
     @abstractmethod
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:
         """Read the trace context: None when it is not there, without baggage in any case.

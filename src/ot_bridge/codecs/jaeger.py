@@ -80,10 +80,13 @@ class JaegerCodec(Codec):
 
     def encode(self, wire: WireContext, trace_hex: str, span_hex: str, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write ``uber-trace-id``: 16 digits when the high half of the trace id is zero, else 32."""
-        if wire.trace_id <= _LOW_64:
-            trace_hex = trace_hex[16:]
-        flags = "0" if not wire.sampled else "3" if wire.debug else "1"
-        return ((self._trace_id, f"{trace_hex}:{span_hex}:0:{flags}"),)
+        flags = 0 if not wire.sampled else 3 if wire.debug else 1
+        return ((self._trace_id, _value(wire.trace_id, wire.span_id, flags)),)
+
+    @staticmethod
+    def plain(trace_id: int, span_id: int, flags: int) -> str:
+        """Write the value for a context that is not debug."""
+        return _value(trace_id, span_id, flags & 1)
 
     def encode_baggage(self, items: Sequence[Item], *, http: bool, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write one header an item, keys in lower case; values percent-encoded in HTTP, raw in TEXT_MAP."""
@@ -98,6 +101,12 @@ class JaegerCodec(Codec):
             else:
                 sendable.append((self._prefix + key, text))
         return sendable
+
+
+def _value(trace_id: int, span_id: int, flags: int) -> str:
+    if trace_id > _LOW_64:
+        return f"{trace_id:032x}:{span_id:016x}:0:{flags}"
+    return f"{trace_id:016x}:{span_id:016x}:0:{flags}"
 
 
 def _header_name(name: str) -> str:

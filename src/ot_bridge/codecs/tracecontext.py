@@ -75,7 +75,7 @@ class TraceContextCodec(Codec):
     def encode(self, wire: WireContext, trace_hex: str, span_hex: str, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write traceparent, and tracestate when there is one."""
         flags = (1 if wire.sampled else 0) | (2 if wire.random else 0)
-        parent = ("traceparent", f"00-{trace_hex}-{span_hex}-0{flags}")
+        parent = ("traceparent", self.plain(wire.trace_id, wire.span_id, flags))
         debug = wire.debug and wire.sampled
         if not debug and not wire.tracestate:
             return (parent,)
@@ -85,6 +85,11 @@ class TraceContextCodec(Codec):
             members = []
         state = _join(with_debug(members, debug=debug))
         return (parent, ("tracestate", state)) if state else (parent,)
+
+    @staticmethod
+    def plain(trace_id: int, span_id: int, flags: int) -> str:
+        """Write the value of traceparent."""
+        return f"00-{trace_id:032x}-{span_id:016x}-0{flags & 3}"
 
 
 def members_of(state: str, *, limited: bool = True) -> list[Member] | None:
