@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from opentelemetry.environment_variables import OTEL_PYTHON_METER_PROVIDER
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 
 from ot_bridge import telemetry
+from ot_bridge.locks import fork_safe_lock
 from ot_bridge.version import __version__
 
 __all__ = ["INSTRUMENTS", "METER", "Instrument", "Series", "expose", "expose_at_import", "series_of"]
@@ -136,7 +136,7 @@ def expose_at_import() -> None:
         expose()
 
 
-_lock: Final = threading.Lock()
+_lock: Final = fork_safe_lock()
 _exposed: Final[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
 _waiting = False
 

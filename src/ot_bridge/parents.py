@@ -17,8 +17,9 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 from ot_bridge.baggage import LiveBaggage, baggage_of, texts
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context, get_current
 from ot_bridge.propagator import debug_id_of, refused_of
+from ot_bridge.recording import RecordingSpan
 from ot_bridge.scope import BridgeScopeManager
-from ot_bridge.span import BridgeSpan, RecordingSpan
+from ot_bridge.span import BridgeSpan
 from ot_bridge.telemetry import count
 
 __all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent"]

@@ -1,4 +1,4 @@
-"""How a recorded span starts: what the SDK's tracer does in ``start_span``, for :class:`ot_bridge.span.RecordingSpan`.
+"""How a recorded span starts: what the SDK's tracer does in ``start_span``, for the span of :mod:`ot_bridge.recording`.
 
 Sampler, id generator, limits, resource and processors are those of the user's provider, asked in the SDK's order. This
 is the hot path. Its shape is bent for it in three places: enum members are read once per process, the span is filled
@@ -19,7 +19,8 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state
 from ot_bridge.parents import Parent
-from ot_bridge.span import BridgeSpan, RecordingSpan, SpanRules, UnsampledSpan
+from ot_bridge.recording import RecordingSpan, SpanRules
+from ot_bridge.span import BridgeSpan, UnsampledSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value

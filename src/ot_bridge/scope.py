@@ -8,8 +8,6 @@ Context back, and a task that outlives a request legitimately keeps it.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from threading import get_ident
@@ -30,7 +28,9 @@ from ot_bridge.context import (
     foreign_context,
     get_current,
 )
-from ot_bridge.span import BridgeSpan, RecordingSpan, record_failure
+from ot_bridge.locks import fork_safe_lock
+from ot_bridge.recording import RecordingSpan
+from ot_bridge.span import BridgeSpan, record_failure
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.wrapped import WrappedSpan, view_of
 
@@ -41,16 +41,7 @@ __all__ = ["SCOPE_KEY", "BridgeScope", "BridgeScopeManager", "live_context", "na
 
 SCOPE_KEY: Final = create_key("ot-bridge-scope")
 _OPEN: ContextVar[BridgeScope | None] = ContextVar("ot_bridge_open_scope", default=None)
-_lock = threading.Lock()  # only for scopes that are closed out of order
-
-
-def _renew_lock() -> None:
-    global _lock  # another thread may hold it at the moment of a fork
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+_lock = fork_safe_lock()  # only for scopes that are closed out of order
 
 
 class BridgeScope(opentracing.Scope):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
+
+from ot_bridge.locks import fork_safe_lock
 
 __all__ = ["COUNTERS", "count", "count_all", "reset", "snapshot", "warn_once"]
 
@@ -83,20 +83,11 @@ The single source: compat_matrix.md prints it, :mod:`ot_bridge.metrics` exposes 
 """
 
 _logger = logging.getLogger("ot_bridge")
-_lock = threading.Lock()
+_lock = fork_safe_lock()
 _counters: defaultdict[str, int] = defaultdict(int)
 _steps: dict[tuple[str, ...], itertools.count[int]] = {}  # their __next__ is atomic: no lock on the hot path
 _bases: dict[tuple[str, ...], int] = {}  # where they stood when the counts were reset
 _warned: set[str] = set()
-
-
-def _renew_lock() -> None:
-    global _lock  # another thread may hold it at the moment of a fork
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def count(name: str, amount: int = 1) -> None:

@@ -1,8 +1,8 @@
 """A span that the bridge did not make, seen as an OpenTracing span: native ones, and those of other providers.
 
-The same tables as in :mod:`ot_bridge.span`, written through OpenTelemetry's API. What that API cannot say is written to
-the SDK's fields where they have the known shape (the kind after the start, UNSET after ERROR), and kept as an attribute
-elsewhere.
+The same tables as in :mod:`ot_bridge.recording`, written through OpenTelemetry's API. What that API cannot say is
+written to the SDK's fields where they have the known shape (the kind after the start, UNSET after ERROR), and kept as
+an attribute elsewhere.
 """
 
 from __future__ import annotations
