@@ -281,7 +281,14 @@ class MixedFleetPropagator(TextMapPropagator):
     ) -> None:
         """Write the span and the baggage of the context, None for the current one, into the carrier."""
         try:
-            headers = self.write(_take(get_current() if context is None else context), http=True)
+            wire = _take(get_current() if context is None else context)
+            trace_id, span_id, sampled, debug, random, state, baggage, *_ = wire
+            plain = trace_id and not (debug or state or baggage)
+            if plain and setter is default_setter and type(carrier) is dict:
+                flags = (1 if sampled else 0) | (2 if random else 0)
+                if self.write_plain(cast("dict[str, str]", carrier), trace_id, span_id, flags):
+                    return None
+            headers = self.write(wire, http=True)
         except Exception as error:
             return _give_up("inject.gave_up", error)
         for name, value in headers:
@@ -485,9 +492,12 @@ def _take(context: Context) -> WireContext:
         baggage = held if isinstance(held, dict) else EMPTY
     flags, state = span_context.trace_flags, span_context.trace_state
     sampled = bool(flags & 1)
-    debug = sampled and (getattr(span_context, "debug", False) or is_debug(state))
+    debug = sampled and (
+        getattr(span_context, "debug", False) or (state is not DEFAULT_TRACE_STATE and is_debug(state))
+    )
+    header = state.to_header() if state is not DEFAULT_TRACE_STATE and state else ""
     ids = (span_context.trace_id, span_context.span_id)
-    return WireContext(*ids, sampled, debug, bool(flags & 2), state.to_header() if state else "", baggage)
+    return WireContext(*ids, sampled, debug, bool(flags & 2), header, baggage)
 
 
 def _count(notes: Sequence[str]) -> None:
