@@ -228,3 +228,22 @@ def test_short_root_ids_are_never_zero(monkeypatch: pytest.MonkeyPatch, provider
     monkeypatch.setattr(provider.id_generator, "generate_trace_id", lambda: 1 << 64)
     short = BridgeTracer(provider, settings=Settings(trace_id_bits=64)).start_span("op")
     assert 0 < short.context.trace_id < 1 << 64
+
+
+class Undecided:
+    """Neither true nor false, as NotImplemented and numpy's arrays are."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("undecided")
+
+
+@pytest.mark.parametrize("argument", ["operation_name", "tags", "start_time", "references", "child_of"])
+def test_argument_without_a_truth_loses_no_span(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter, argument: str
+) -> None:
+    with tracer.start_active_span("parent"):
+        tracer.start_span(**{"operation_name": "op", argument: Undecided()}).finish(Undecided())
+    child, parent = exporter.get_finished_spans()
+    assert child.parent is not None
+    assert parent.context is not None
+    assert child.parent.span_id == parent.context.span_id

@@ -119,6 +119,12 @@ class MixedFleetPropagator(TextMapPropagator):
             if codec.writes_baggage
         ]
         plain = [(codec.fields[0], codec.plain) for codec in writing if codec.writes_ids and codec.plain]
+        # Header -> what reads it, for the formats that a single header is enough for.
+        self._single = {
+            codec.fields[0]: (codec.decode, counter_of((f"extract.{codec.name}",)), (f"extract.{codec.name}",))
+            for codec in reading
+            if codec.writes_ids and codec.plain
+        }
         self._plain = plain if len(plain) == len(self._encoders) and not settings.mask_random_bit else []
         self._count_plain = counter_of(self._injected)
         self._masks = settings.mask_random_bit and "tracecontext" in settings.inject
@@ -138,7 +144,12 @@ class MixedFleetPropagator(TextMapPropagator):
             source: HeaderSource = NO_HEADERS
             if self._gate is not None:
                 items = source = ListedHeaders(items)
-            found = self._reader.read(items, notes)
+            hits = self._reader.hits(items, notes)
+            if len(hits) == 1 and self._gate is None:
+                reading = self._read_one(*hits[0], notes)
+                if reading is not None:
+                    return reading
+            found = self._reader.gather(hits, notes) if hits else None
             if found is not None:
                 return self._understand(found, notes, http, source)
             _count(notes)
@@ -146,6 +157,19 @@ class MixedFleetPropagator(TextMapPropagator):
         except Exception as error:
             _give_up("extract.gave_up", error)
             return _NOTHING
+
+    def _read_one(self, name: object, value: object, notes: list[str]) -> Reading | None:
+        """Read the one header that came when it is a whole context, as it mostly is; None where that takes more."""
+        header = self._reader.known(name)
+        single = None if header is None else self._single.get(header)
+        if header is None or single is None or type(value) is not str:
+            return None
+        decode, step, counted = single
+        outcome = decode({header: value}, notes)
+        if type(outcome) is not WireContext:
+            return None
+        step()
+        return tuple.__new__(Reading, (outcome, (), (), counted, None))
 
     def read_binary(self, data: bytes) -> Reading:
         """Read a BINARY carrier, by the same trust and limits. Never raises."""

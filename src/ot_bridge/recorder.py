@@ -80,7 +80,7 @@ class SpanRecorder:
             nowhere = above or SpanContext(0, 0, is_remote=False)
             return UnsampledSpan(tracer, name, BridgeSpanContext.of(nowhere, baggage))
         attributes: dict[str, Any] = {}
-        read = read_tags(tags, attributes, rules.clean_tag) if tags else NO_TAGS
+        read = NO_TAGS if tags is None else read_tags(tags, attributes, rules.clean_tag)
         kind, _, error, status_tags = read
         if above is None:
             trace_id, random, inherited = self._root_trace_id(), 2 if self._is_random() else 0, False

@@ -80,7 +80,7 @@ def split_tags(tags: Any, settings: Settings) -> tuple[SpanKind, dict[str, Any],
 
 
 def _items(tags: Any) -> Iterable[tuple[Any, Any]]:
-    if not tags:
+    if tags is None:  # and not "if not tags": the truth of some objects raises
         return ()
     try:
         return tags.items() if isinstance(tags, Mapping) else dict(tags).items()

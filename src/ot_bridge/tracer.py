@@ -156,7 +156,7 @@ class BridgeTracer(opentracing.Tracer):
             warn_once("start.failed.parent", "the parent of a span could not be read", exc_info=True)
             parent = Parent(Context(), None, {})
         try:
-            start_ns = _start_ns(start_time) if start_time else None
+            start_ns = None if start_time is None else _start_ns(start_time)
             if self._recorder is None:
                 return self._start_wrapped(name, parent, tags, start_ns)
             return self._recorder.start(self, name, parent, tags, start_ns)

@@ -44,6 +44,7 @@ _QUOTED: Final = {code: quote(chr(code), safe="") for code in range(128)}
 _MAX_CACHED_NAMES: Final = 512
 _MAX_CACHED_LENGTH: Final = 100
 # An iterator that raises every time must not hold the request.
+_DictItems: Final[type] = type({}.items())
 _MAX_FAULTS: Final = 1000
 
 
@@ -86,24 +87,39 @@ class CarrierReader:
 
     def read(self, items: Iterable[tuple[object, object]], notes: list[str]) -> Found | None:
         """Return what the items hold, None when that is nothing."""
-        hits: list[tuple[object, object]] = []
+        hits = self.hits(items, notes)
+        return self.gather(hits, notes) if hits else None
+
+    def hits(self, items: Iterable[tuple[object, object]], notes: list[str]) -> list[tuple[object, object]]:
+        """Return the items whose names are not known to mean nothing."""
         ignored = self._ignored
+        if type(items) is _DictItems:  # which can be read again, should one of its names be odd
+            try:
+                return [item for item in items if item[0] not in ignored]
+            except Exception:  # noqa: S110  (suppress() costs more than the loop)
+                pass
+        hits: list[tuple[object, object]] = []
         faults = 0
         try:
             rest = iter(items)
         except Exception:
             notes.append("extract.unreadable")
-            return None
+            return hits
         while faults < _MAX_FAULTS:
             try:
                 for name, value in rest:
                     if name not in ignored:
                         hits.append((name, value))
                 break
-            except Exception:  # the loop goes on behind a bad item, and runs once when there is none
+            except Exception:
                 faults += 1
                 notes.append("extract.unreadable")
-        return self.gather(hits, notes) if hits else None
+        return hits
+
+    def known(self, name: object) -> str | None:
+        """Return the header, in lower case, for a name that was seen before and is read as a whole; else None."""
+        slot = self._slots.get(name)
+        return None if slot is None or slot.key is not None else slot.header
 
     @property
     def slots(self) -> dict[str, Slot]:
