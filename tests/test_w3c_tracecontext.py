@@ -15,6 +15,7 @@ import opentracing
 import pytest
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import TraceFlags
 
 from ot_bridge import BridgeTracer, MixedFleetPropagator, Settings
 
@@ -185,8 +186,10 @@ def test_illegal_traceparent_starts_a_new_trace_and_its_tracestate_goes(service:
     [("00", "00"), ("01", "01"), ("02", "02"), ("03", "03"), ("ff", "03"), ("fe", "02"), ("08", "00"), ("10", "00")],
 )
 def test_flags_that_are_defined_are_sent_on_and_the_others_are_sent_as_zero(
-    service: Service, flags: str, sent: str
+    service: Service, request: pytest.FixtureRequest, flags: str, sent: str
 ) -> None:
+    if "native" in request.node.callspec.id and not hasattr(TraceFlags, "RANDOM_TRACE_ID"):
+        sent = f"0{int(sent) & 1}"  # the spans of an SDK of before level 2 have the sampled flag only
     headers = service([("traceparent", PARENT[:-2] + flags)])
     assert trace_of(headers) == TRACE_ID
     assert headers["traceparent"][-2:] == sent
