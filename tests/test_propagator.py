@@ -609,6 +609,11 @@ class TestInject:
         MixedFleetPropagator().inject({}, broken)
         assert counted("inject") == {"inject.gave_up": 1}
 
+    @pytest.mark.parametrize(("trace_id", "span_id"), [(0, 1), (1, 0), (1 << 128, 1), (1, 1 << 64), (-1, 1), (1, -1)])
+    def test_ids_that_are_not_valid_are_not_sent_and_are_counted(self, trace_id: int, span_id: int) -> None:
+        assert self.sent(self.active(SpanContext(trace_id, span_id, is_remote=False))) == {}
+        assert counted("inject") == {"inject.invalid_ids": 1}
+
     def test_fields_are_the_names_written(self) -> None:
         assert MixedFleetPropagator().fields == {"uber-trace-id", "traceparent", "tracestate", "baggage"}
         assert MixedFleetPropagator(inject=["b3multi"], settings=Settings(trace_id_header="x")).fields == {

@@ -196,10 +196,10 @@ class MixedFleetPropagator(TextMapPropagator):
 
         The same headers as :meth:`write` gives, for the commonest of contexts in a third of the time.
         """
-        for name, value_of in self._plain:
-            carrier[name] = value_of(trace_id, span_id, flags)
         if not self._plain:
             return False
+        for name, value_of in self._plain:
+            carrier[name] = value_of(trace_id, span_id, flags)
         self._count_plain()
         return True
 
@@ -217,7 +217,7 @@ class MixedFleetPropagator(TextMapPropagator):
         counters: tuple[str, ...] = ()
         try:
             trace_id, span_id = wire.trace_id, wire.span_id
-            if 0 < trace_id <= _MAX_TRACE_ID and 0 < span_id <= _LOW_64:
+            if _are_valid(trace_id, span_id):
                 counters = self._injected
                 trace_hex, span_hex = trace_id.to_bytes(16, "big").hex(), span_id.to_bytes(8, "big").hex()
                 if self._masks and wire.random:
@@ -253,7 +253,7 @@ class MixedFleetPropagator(TextMapPropagator):
         """Return the BINARY carrier for a context; of a container only the baggage. Never raises."""
         try:
             notes: list[str] = []
-            if 0 < wire.trace_id <= _MAX_TRACE_ID and 0 < wire.span_id <= _LOW_64:
+            if _are_valid(wire.trace_id, wire.span_id):
                 notes.append("inject.binary")
             data = binary.encode(wire._replace(baggage=self._admitted(wire.baggage, notes)))
             count_all(notes)
@@ -307,7 +307,7 @@ class MixedFleetPropagator(TextMapPropagator):
         try:
             wire = _take(get_current() if context is None else context)
             trace_id, span_id, sampled, debug, random, state, baggage, *_ = wire
-            plain = trace_id and not (debug or state or baggage)
+            plain = _are_valid(trace_id, span_id) and not (debug or state or baggage)
             if plain and setter is default_setter and type(carrier) is dict:
                 flags = (1 if sampled else 0) | (2 if random else 0)
                 if self.write_plain(cast("dict[str, str]", carrier), trace_id, span_id, flags):
@@ -451,6 +451,10 @@ def from_env() -> MixedFleetPropagator:
     """
     expose_at_import()
     return MixedFleetPropagator(settings=Settings.from_env())
+
+
+def _are_valid(trace_id: int, span_id: int) -> bool:
+    return 0 < trace_id <= _MAX_TRACE_ID and 0 < span_id <= _LOW_64
 
 
 def _combine(winner: WireContext, others: Sequence[WireContext], notes: list[str]) -> WireContext:
