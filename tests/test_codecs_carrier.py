@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from hostile import Hostile
 from ot_bridge.codecs.carrier import CarrierReader, Lines, any_text, by_lower_key, outgoing, percent_decoded
 
 READER_HEADERS = {"one": Lines.EQUAL, "equal": Lines.EQUAL, "list": Lines.LIST}
-
-
-class Hostile:
-    """Raises whatever is asked of it."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-    def __hash__(self) -> int:
-        raise RuntimeError("no hash")
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("no comparison")
-
-    def __iter__(self) -> Iterator[Any]:
-        raise RuntimeError("no items")
 
 
 class Shouting(str):

@@ -24,6 +24,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from hostile import Hostile
 from ot_bridge import telemetry
 from ot_bridge.codecs import CODECS
 from ot_bridge.codecs.wire import WireContext
@@ -238,22 +239,6 @@ def test_keys_of_any_case_come_back_as_they_went(baggage: dict[str, str], http: 
     propagator = MixedFleetPropagator()
     wire = propagator.read(propagator.write(WireContext(baggage=baggage), http=http), http=http).context
     assert (dict(wire.baggage) if wire else {}) == baggage
-
-
-class Hostile:
-    """Raises whatever is asked of it."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-    def __hash__(self) -> int:
-        raise RuntimeError("no hash")
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("no comparison")
-
-    def __iter__(self) -> Iterator[Any]:
-        raise RuntimeError("no items")
 
 
 NAMES = [

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["SpanRecorder"]
 
 _LOW_64: Final = 2**64 - 1
-_NO_STATE: Final = DEFAULT_TRACE_STATE
 _SHAPE: Final = ("sampler", "resource", "span_processor", "id_generator", "_span_limits")
 _DROP, _RECORD, _SAMPLE = Decision.DROP, Decision.RECORD_ONLY, Decision.RECORD_AND_SAMPLE
 _new_span: Final[Any] = object.__new__
@@ -90,11 +89,12 @@ class SpanRecorder:
             trace_id, random, inherited = above.trace_id, above.trace_flags & 2, _is_debug(above)
         decision, state, debug, attributes = self._decide(parent, trace_id, name, read, attributes, inherited)
         if debug or inherited:
-            state = debug_state(state or _NO_STATE, debug=debug)
+            state = debug_state(state or DEFAULT_TRACE_STATE, debug=debug)
         flags = FLAGS[random | (decision is _SAMPLE)]
         span_id = sdk.id_generator.generate_span_id()
         context: BridgeSpanContext = _new_tuple(
-            BridgeSpanContext, (trace_id, span_id, False, flags, state or _NO_STATE, True, baggage, debug, None, None)
+            BridgeSpanContext,
+            (trace_id, span_id, False, flags, state or DEFAULT_TRACE_STATE, True, baggage, debug, None, None),
         )
         end_metrics = None if self._metrics is None else self._metrics.start_span(above, decision)
         if decision is _DROP:
