@@ -31,7 +31,7 @@ from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
 from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
 
-__all__ = ["install"]
+__all__ = ["foreign_provider", "install", "make_global"]
 
 _logger = logging.getLogger("ot_bridge")
 
@@ -88,6 +88,40 @@ def install(
             return _installation.tracer
         _installation = _install(service_name, settings or Settings.from_env(), tracer_provider, meter_provider)
         return _installation.tracer
+
+
+def make_global(tracer: BridgeTracer) -> None:
+    """Make a tracer that exists, and its provider, those of this process; one that was installed before gives way.
+
+    OpenTelemetry's global provider stays what it is when the application has set one.
+    """
+    global _installation
+    with _lock:
+        before, _installation = _installation, None
+        if before is not None:
+            before.undo.close()
+            if before.tracer._owns_provider:
+                atexit.register(before.tracer.close)  # what it has recorded so far is still sent
+        undo = contextlib.ExitStack()
+        existing = _real(trace.get_tracer_provider())
+        if existing is None:
+            trace.set_tracer_provider(tracer._provider)
+            undo.callback(_forget_otel_provider)
+        else:
+            _logger.info("OpenTelemetry's global provider stays the %s that is there", type(existing).__qualname__)
+        _set_propagator(tracer._propagator, undo)
+        _set_opentracing(tracer, undo)
+        metrics.expose(None)
+        name = _service_name_of(tracer._provider)
+        _installation = _Installation(tracer, tracer._provider, tracer.settings, name, None, undo)
+
+
+def foreign_provider() -> TracerProvider | None:
+    """Return OpenTelemetry's global provider when somebody else has set one, such as opentelemetry-instrument."""
+    existing = _real(trace.get_tracer_provider())
+    with _lock:
+        own = _installation is not None and _installation.tracer._owns_provider
+        return None if own and _installation is not None and existing is _installation.provider else existing
 
 
 def _install(

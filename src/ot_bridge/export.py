@@ -10,6 +10,7 @@ Source: OpenTelemetry specification 1377f53b, protocol/exporter.md and configura
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,9 +21,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from ot_bridge import telemetry
 from ot_bridge.environment import VARIABLE, build_named, read, read_choice, read_integer, read_number, wrong
 from ot_bridge.errors import ConfigError
-from ot_bridge.shutdown import flush_provider, shutdown_provider
+from ot_bridge.shutdown import flush_provider, shutdown_processors, shutdown_provider
 
-__all__ = ["build_processors", "flush_provider", "shutdown_provider"]
+__all__ = ["build_processors", "flush_provider", "shutdown_processors", "shutdown_provider"]
 
 _TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _GROUP: Final = "opentelemetry_traces_exporter"
@@ -35,8 +36,11 @@ _GRPC_SCHEMES: Final = ("http", "https", "dns", "unix", "unix-abstract", "ipv4",
 _GRPC_PORT: Final = 4317
 
 
-def build_processors() -> tuple[SpanProcessor, ...]:
+def build_processors(watch: Callable[[SpanExporter], SpanExporter] = lambda one: one) -> tuple[SpanProcessor, ...]:
     """Build the processors that ``OTEL_TRACES_EXPORTER`` names: otlp (default), console, none, or an entry point.
+
+    Args:
+        watch: may put something around each exporter.
 
     Raises:
         ConfigError: a variable that the chosen exporters read cannot be used. Nothing is left running.
@@ -54,7 +58,7 @@ def build_processors() -> tuple[SpanProcessor, ...]:
         reason = f"building the exporters failed with {type(error).__name__}: {error}"
         raise ConfigError(f"cannot use {_TRACES_EXPORTER}={','.join(names)}: {reason}") from error
     return tuple(
-        SimpleSpanProcessor(exporter) if name == "console" else BatchSpanProcessor(exporter, **batch)
+        SimpleSpanProcessor(watch(exporter)) if name == "console" else BatchSpanProcessor(watch(exporter), **batch)
         for name, exporter in exporters
     )
 

@@ -22,7 +22,7 @@ from ot_bridge import telemetry
 from ot_bridge.environment import VARIABLE, build_named, read, read_number, wrong
 from ot_bridge.errors import ConfigError
 
-__all__ = ["SAMPLERS", "build_provider", "is_disabled"]
+__all__ = ["SAMPLERS", "build_provider", "host_attributes", "is_disabled"]
 
 _logger = logging.getLogger("ot_bridge")
 
@@ -57,13 +57,21 @@ def is_disabled() -> bool:
     return (read(_DISABLED) or "").lower() == "true"
 
 
-def build_provider(service_name: str | None, build_processors: Callable[[], Iterable[SpanProcessor]]) -> TracerProvider:
+def build_provider(
+    service_name: str | None,
+    build_processors: Callable[[], Iterable[SpanProcessor]],
+    *,
+    sampler: Sampler | None = None,
+    attributes: Mapping[str, str | bool | int | float] | None = None,
+) -> TracerProvider:
     """Build a provider that is nobody's global yet and that does not shut itself down at exit.
 
     Args:
         service_name: wins over ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES``; None leaves it to them.
         build_processors: called last, when all else is valid, as it may start threads; not called when
             ``OTEL_SDK_DISABLED`` is true.
+        sampler: None for the one that ``OTEL_TRACES_SAMPLER`` names.
+        attributes: more of the resource; ``OTEL_RESOURCE_ATTRIBUTES`` come on top.
 
     Raises:
         ConfigError: a variable cannot be used.
@@ -71,8 +79,8 @@ def build_provider(service_name: str | None, build_processors: Callable[[], Iter
     if is_disabled():
         return TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
     provider = TracerProvider(
-        sampler=_build_sampler(),
-        resource=_build_resource(service_name),
+        sampler=sampler or _build_sampler(),
+        resource=_build_resource(service_name, attributes or {}),
         id_generator=_build_id_generator(),
         span_limits=_build_limits(),
         shutdown_on_exit=False,
@@ -82,13 +90,13 @@ def build_provider(service_name: str | None, build_processors: Callable[[], Iter
     return provider
 
 
-def _build_resource(service_name: str | None) -> Resource:
+def _build_resource(service_name: str | None, attributes: Mapping[str, str | bool | int | float]) -> Resource:
     for number, item in enumerate((read(_RESOURCE) or "").split(","), start=1):
         key, equals, _ = item.partition("=")
         if item.strip() and not (equals and key.strip()):
             raise wrong(_RESOURCE, item, f"{VARIABLE}, item {number}", "key=value,key=value")
     # What jaeger-client told of every process; what the variables say comes on top.
-    host = Resource(_host_attributes())
+    host = Resource({**host_attributes(), **attributes})
     from_env = read(_SERVICE_NAME)
     if service_name is None:
         return host.merge(Resource.create())
@@ -99,7 +107,7 @@ def _build_resource(service_name: str | None) -> Resource:
     return host.merge(Resource.create({SERVICE_NAME: service_name}))
 
 
-def _host_attributes() -> dict[str, str]:
+def host_attributes() -> dict[str, str]:
     """Return the host's name, and the address that it has towards others, as the Collector names Jaeger's tags."""
     attributes = {"host.name": socket.gethostname()}
     try:

@@ -7,6 +7,7 @@ field by field instead of called, and tuples are made without a constructor's fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
 
 from ot_bridge.config import Settings
-from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state
+from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules
 from ot_bridge.span import BridgeSpan, UnsampledSpan
@@ -33,6 +34,7 @@ __all__ = ["SpanRecorder"]
 
 _LOW_64: Final = 2**64 - 1
 _SHAPE: Final = ("sampler", "resource", "span_processor", "id_generator", "_span_limits")
+_FORCING: Final = ("sampling.priority", "jaeger-debug-id")
 _DROP, _RECORD, _SAMPLE = Decision.DROP, Decision.RECORD_ONLY, Decision.RECORD_AND_SAMPLE
 _new_span: Final[Any] = object.__new__
 _new_tuple: Final[Any] = tuple.__new__
@@ -56,6 +58,8 @@ class SpanRecorder:
         self._is_random = getattr(tracer.id_generator, "is_trace_id_random", bool)  # since SDK 1.42
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
         self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
+        self.debug_allowed: Callable[[str], bool] | None = None
+        """Asked with the operation name before a trace is forced here; None: forcing is always allowed."""
 
     @classmethod
     def of(cls, tracer: trace_api.Tracer, settings: Settings) -> SpanRecorder | None:
@@ -77,7 +81,7 @@ class SpanRecorder:
         otel_context, above, baggage, links, debug_id = parent
         if self._is_enabled is not None and not self._is_enabled():
             nowhere = above or SpanContext(0, 0, is_remote=False)
-            return UnsampledSpan(tracer, name, BridgeSpanContext.of(nowhere, baggage))
+            return tracer._unsampled_class(tracer, name, BridgeSpanContext.of(nowhere, baggage), above)
         attributes: dict[str, Any] = {}
         read = NO_TAGS if tags is None else read_tags(tags, attributes, rules.clean_tag)
         kind, _, error, status_tags = read
@@ -98,10 +102,10 @@ class SpanRecorder:
         )
         end_metrics = None if self._metrics is None else self._metrics.start_span(above, decision)
         if decision is _DROP:
-            return UnsampledSpan(tracer, name, context)
+            return tracer._unsampled_class(tracer, name, context, above)
 
         # The SDK's Span refuses to be called; filling the fields in one place is also what makes a span cheap.
-        span: RecordingSpan = _new_span(RecordingSpan)
+        span: RecordingSpan = _new_span(tracer._recording_class)
         span._tracer = tracer
         span._rules = rules
         span._name = name
@@ -123,6 +127,23 @@ class SpanRecorder:
             warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
         return span
 
+    def promote(self, span: RecordingSpan, start_ns: int) -> None:
+        """Begin to record a span that exists and was not recorded so far.
+
+        Args:
+            span: has a tracer, a name, a context and perhaps a parent.
+            start_ns: when it had started.
+        """
+        rules = self._rules
+        span._rules = rules
+        span._resource = self._sdk.resource
+        span._start_time = start_ns
+        span._attributes = {}
+        try:
+            rules.processor.on_start(span, parent_context=get_current())
+        except Exception:
+            warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+
     def _decide(
         self, parent: Parent, trace_id: int, name: str, tags: Tags, attributes: dict[str, Any], inherited: bool
     ) -> tuple[Decision, TraceState | None, bool, dict[str, Any]]:
@@ -133,6 +154,10 @@ class SpanRecorder:
         if priority is False:
             return _DROP, state, False, attributes
         debug = inherited or priority is True or (above is None and parent.debug_id is not None)
+        if debug and not inherited and self.debug_allowed is not None and not self.debug_allowed(name):
+            debug = False
+            for key in _FORCING:
+                attributes.pop(key, None)
         sampler = self._sdk.sampler
         if sampler is ALWAYS_ON or (sampler is DEFAULT_ON and (above is None or above.trace_flags & 1)):
             # What these two constants answer is known; to ask them costs a tenth of a span.

@@ -114,7 +114,6 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     _rules: SpanRules
     _attributes: dict[str, Any]
     _kind: SpanKind = SpanKind.INTERNAL
-    _parent: SpanContext | None
     _resource: Resource
     _links: Sequence[Link] = ()
     _start_time: int
@@ -333,11 +332,6 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     @property
     def dropped_links(self) -> int:
         return self._dropped_links
-
-    @property
-    def parent_id(self) -> int | None:
-        """The parent's span id as integer, None for a root."""
-        return None if self._parent is None else self._parent.span_id
 
     # --- inside
 

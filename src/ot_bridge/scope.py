@@ -32,7 +32,7 @@ from ot_bridge.locks import fork_safe_lock
 from ot_bridge.recording import RecordingSpan
 from ot_bridge.span import BridgeSpan, record_failure
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.wrapped import WrappedSpan, view_of
+from ot_bridge.wrapped import view_of
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
@@ -322,7 +322,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
                 span._shown_scope = shown  # type: ignore[attr-defined]
             return shown
         if isinstance(held, dict) and held and context.get(SCOPE_KEY) is None:
-            return _ShownScope(self, WrappedSpan(self._tracer, INVALID_SPAN, texts(held)))
+            return _ShownScope(self, self._tracer._wrapped_class(self._tracer, INVALID_SPAN, texts(held)))
         return None
 
     def _seen(self, span: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from inspect import signature
 from typing import Any, Final
@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from ot_bridge import telemetry
 
-__all__ = ["flush_provider", "shutdown_provider"]
+__all__ = ["flush_provider", "shutdown_processors", "shutdown_provider"]
 
 _LONGEST_S: Final = 86_400.0
 
@@ -37,14 +37,20 @@ def shutdown_provider(provider: object, timeout_s: float) -> bool:
     if processors is None:
         shutdown = getattr(provider, "shutdown", None)
         in_time = not callable(shutdown) or _run(shutdown, timeout_s, or_inline=True)
-    else:
-        deadline = time.monotonic() + timeout_s
-        in_time = True
-        for waiting, processor in zip(range(len(processors), 0, -1), processors, strict=True):
-            share_s = max(0.0, deadline - time.monotonic()) / waiting
-            in_time &= _run(partial(_shut_down, processor, share_s), share_s, or_inline=True)
-    if not in_time:
-        telemetry.warn_once("close.incomplete", "spans may be lost: the exporters did not end in %g s", timeout_s)
+        _tell(in_time, timeout_s)
+        return in_time
+    return shutdown_processors(processors, timeout_s)
+
+
+def shutdown_processors(processors: Sequence[SpanProcessor], timeout_s: float) -> bool:
+    """Shut processors down; as :func:`shutdown_provider`."""
+    timeout_s = _bound(timeout_s)
+    deadline = time.monotonic() + timeout_s
+    in_time = True
+    for waiting, processor in zip(range(len(processors), 0, -1), processors, strict=True):
+        share_s = max(0.0, deadline - time.monotonic()) / waiting
+        in_time &= _run(partial(_shut_down, processor, share_s), share_s, or_inline=True)
+    _tell(in_time, timeout_s)
     return in_time
 
 
@@ -69,6 +75,11 @@ def flush_provider(provider: object, timeout_s: float) -> bool:
     return in_time
 
 
+def _tell(in_time: bool, timeout_s: float) -> None:
+    if not in_time:
+        telemetry.warn_once("close.incomplete", "spans may be lost: the exporters did not end in %g s", timeout_s)
+
+
 def _bound(timeout_s: float) -> float:
     return 0.0 if math.isnan(timeout_s) else min(max(0.0, timeout_s), _LONGEST_S)
 
@@ -76,7 +87,16 @@ def _bound(timeout_s: float) -> float:
 def _processors(provider: object) -> tuple[SpanProcessor, ...] | None:
     """Find the processors of an SDK provider; None sends the caller to the public ``shutdown``."""
     found = getattr(getattr(provider, "_active_span_processor", None), "_span_processors", None)
-    return found if isinstance(found, tuple) else None
+    return tuple(_flat(found)) if isinstance(found, tuple) else None
+
+
+def _flat(processors: Iterable[SpanProcessor]) -> Iterator[SpanProcessor]:
+    for processor in processors:
+        inner = getattr(processor, "_span_processors", None)  # one that stands for several, as the SDK's own do
+        if isinstance(inner, tuple):
+            yield from _flat(inner)
+        else:
+            yield processor
 
 
 def _shut_down(processor: SpanProcessor, timeout_s: float) -> bool:

@@ -40,6 +40,7 @@ class BridgeSpan(opentracing.Span):
     _tracer: BridgeTracer
     _context: BridgeSpanContext
     _name: str
+    _parent: SpanContext | None = None
     _exceptions: list[BaseException] | None = None  # recorded ones, held until the end to recognise them again
 
     @property
@@ -78,6 +79,11 @@ class BridgeSpan(opentracing.Span):
     def span_id(self) -> int:
         """The span id as integer."""
         return self._context.span_id
+
+    @property
+    def parent_id(self) -> int | None:
+        """The parent's span id as integer, None for a root."""
+        return None if self._parent is None else self._parent.span_id
 
     @property
     def flags(self) -> int:
@@ -167,10 +173,13 @@ def record_failure(
 class UnsampledSpan(BridgeSpan, trace_api.Span):  # type: ignore[misc]  # both bases have __enter__
     """A span that is not recorded: ids and baggage only."""
 
-    def __init__(self, tracer: BridgeTracer, name: str, context: BridgeSpanContext) -> None:
+    def __init__(
+        self, tracer: BridgeTracer, name: str, context: BridgeSpanContext, parent: SpanContext | None = None
+    ) -> None:
         self._tracer = tracer
         self._name = name
         self._context = context
+        self._parent = parent
 
     def unwrap(self) -> trace_api.Span:
         return self

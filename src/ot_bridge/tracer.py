@@ -23,6 +23,7 @@ from ot_bridge.errors import CarrierError, CorruptedContextError, FormatError
 from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
+from ot_bridge.recording import RecordingSpan
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
@@ -78,6 +79,11 @@ class BridgeTracer(opentracing.Tracer):
     Raises:
         ConfigError: an argument is of the wrong kind.
     """
+
+    # The classes of the spans: jaeger_client's tracer has its own.
+    _recording_class: type[RecordingSpan] = RecordingSpan
+    _unsampled_class: type[UnsampledSpan] = UnsampledSpan
+    _wrapped_class: type[WrappedSpan] = WrappedSpan
 
     _owns_provider = False  # install() builds a provider, and close() then shuts it down
 
@@ -163,7 +169,7 @@ class BridgeTracer(opentracing.Tracer):
         except Exception:
             warn_once("start.failed", "a span could not be started; it is not recorded", exc_info=True)
             ids = parent.span_context or SpanContext(0, 0, False)
-            return UnsampledSpan(self, name, BridgeSpanContext.of(ids, parent.baggage))
+            return self._unsampled_class(self, name, BridgeSpanContext.of(ids, parent.baggage), parent.span_context)
 
     def inject(self, span_context: Any, format: Any, carrier: Any) -> None:
         """Write the headers that a context is sent with.
@@ -310,7 +316,8 @@ class BridgeTracer(opentracing.Tracer):
             ids = otel_span.get_span_context()
             # A no-op tracer has to pass its parent on, and that of the lowest supported API does not.
             otel_span = NonRecordingSpan(ids if ids.is_valid or parent.span_context is None else parent.span_context)
-        span = WrappedSpan(self, otel_span, parent.baggage, name)
+        span = self._wrapped_class(self, otel_span, parent.baggage, name)
+        span._parent = span._parent or parent.span_context
         span._kind = kind
         for key, value in special:
             span.set_tag(key, value)

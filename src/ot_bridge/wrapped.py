@@ -59,6 +59,7 @@ class WrappedSpan(BridgeSpan):
         self._otel_span = otel_span
         self._context = BridgeSpanContext.of(otel_span.get_span_context(), baggage)
         self._name = getattr(otel_span, "name", None) or name
+        self._parent = getattr(otel_span, "parent", None)
         self._tags: dict[str, Any] = {}  # those with a role for the status; attributes of a foreign span can't be read
         self._error: bool | None = None
         self._error_message: str | None = None
@@ -187,7 +188,7 @@ def view_of(tracer: BridgeTracer, otel_span: trace_api.Span) -> BridgeSpan:
     views: dict[int, WrappedSpan] | None = getattr(otel_span, _VIEW, None)
     if views is not None and id(tracer) in views:
         return views[id(tracer)]
-    view = WrappedSpan(tracer, otel_span)
+    view = tracer._wrapped_class(tracer, otel_span)
     try:
         # Kept on the span: it lives exactly as long. Another tracer's view is another object.
         if views is None:

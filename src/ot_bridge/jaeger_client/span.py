@@ -1,0 +1,267 @@
+"""The span with Jaeger's words: its ids, tags and logs as code reads them, times in seconds.
+
+It is the bridge's own span with more to read. The one word that means two things is the time: OpenTelemetry's
+processors and exporters read ``start_time`` in nanoseconds, old code in seconds. So they get another face of the same
+span, see :func:`otel_face`: an object of the bridge's class which shares all of its state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from time import time, time_ns
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import opentracing
+from opentelemetry.trace import SpanKind
+
+from ot_bridge.context import BridgeSpanContext
+from ot_bridge.jaeger_client import thrift
+from ot_bridge.jaeger_client.codecs import span_context_to_string
+from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
+from ot_bridge.jaeger_client.span_context import SpanContext
+from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
+from ot_bridge.recording import RecordingSpan
+from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
+from ot_bridge.telemetry import count
+from ot_bridge.values import to_ns, to_text
+from ot_bridge.wrapped import WrappedSpan
+
+if TYPE_CHECKING:
+    from ot_bridge.jaeger_client.tracer import Tracer
+
+__all__ = ["DEBUG_FLAG", "SAMPLED_FLAG", "RecordedSpan", "Span", "SpanView", "UnrecordedSpan", "otel_face"]
+
+_PRIORITY: Final = "sampling.priority"
+_SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
+
+
+class Span(BridgeSpan):
+    """Every span of :class:`ot_bridge.jaeger_client.Tracer`.
+
+    Args:
+        context: its ids and flags.
+        tracer: the tracer that it reports to.
+        operation_name: its name.
+        tags: initial tags.
+        start_time: Unix time in seconds, None for now.
+        references: what it refers to; only kept.
+    """
+
+    references: list[opentracing.Reference] | None = None
+    _start_time: int = 0
+    _end_time: int | None = None
+    _seen_tags: list[tuple[str, Any]] | None = None  # as they were set, cleaned: a span keeps nobody's objects alive
+    _seen_logs: list[tuple[float, list[tuple[str, Any]]]] | None = None
+    _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
+    _update_lock: threading.Lock | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: PYI034  (what it returns is a subclass)
+        if cls is not Span:
+            return super().__new__(cls)
+        return _built(*args, **kwargs)
+
+    @property
+    def context(self) -> SpanContext:
+        """The span's context as it is now."""
+        core = super().context
+        held = self._seen_context
+        if held is None or held[0] is not core:
+            held = self._seen_context = (core, SpanContext.seen(core, self.parent_id))
+        return held[1]
+
+    @property
+    def tracer(self) -> Tracer:
+        """The tracer that started this span."""
+        return cast("Tracer", self._tracer)
+
+    @property
+    def start_time(self) -> float:
+        """When it started: Unix time in seconds."""
+        return self._start_time / 1e9
+
+    @start_time.setter
+    def start_time(self, seconds: Any) -> None:
+        self._start_time = to_ns(seconds) or self._start_time
+
+    @property
+    def end_time(self) -> float | None:
+        """When it finished: Unix time in seconds; None while it runs, and when it is not sampled."""
+        return None if self._end_time is None else self._end_time / 1e9
+
+    @end_time.setter
+    def end_time(self, seconds: Any) -> None:
+        if self._end_time is not None:
+            self._end_time = to_ns(seconds) or self._end_time
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has finished; never so when it is not sampled."""
+        return self._end_time is not None
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The tags that were set, in order, each time that one was set; a list of the caller's own."""
+        limit = self.tracer.max_tag_value_length
+        return [thrift.make_tag(key, value, limit) for key, value in self._seen_tags or ()]
+
+    @property
+    def logs(self) -> list[Log]:
+        """The logs, in order; a list of the caller's own."""
+        limit = self.tracer.max_tag_value_length
+        return [
+            Log(thrift.timestamp_micros(at), [thrift.make_tag(key, value, limit) for key, value in fields])
+            for at, fields in self._seen_logs or ()
+        ]
+
+    @property
+    def update_lock(self) -> threading.Lock:
+        """A lock for the caller's own use: nothing here waits for it."""
+        if self._update_lock is None:
+            self._update_lock = threading.Lock()
+        return self._update_lock
+
+    def set_tag(self, key: Any, value: Any) -> Span:
+        """Set a tag; what ``sampling.priority`` means is Jaeger's rule."""
+        if key == _PRIORITY:
+            value = read_priority(value)
+            if value is None or (value and self.is_debug()):
+                return self
+            if value and not self.tracer.is_debug_allowed(self.operation_name):
+                return self
+        super().set_tag(key, value)
+        if self._context.sampled and self._end_time is None:
+            self._see_tag(key, value)
+        return self
+
+    def log_kv(self, key_values: Any, timestamp: Any = None) -> Span:
+        """Add a log; ``timestamp`` is a Unix time in seconds, default now."""
+        super().log_kv(key_values, timestamp)
+        if self._context.sampled and self._end_time is None:
+            try:
+                limit = self.tracer.max_traceback_length
+                fields = [(to_text(key), thrift.plain_value(value, limit)) for key, value in key_values.items()]
+                if self._seen_logs is None:
+                    self._seen_logs = []
+                self._seen_logs.append((float(timestamp) if timestamp else time(), fields))
+            except Exception:
+                count("jaeger_client.log_not_seen")
+        return self
+
+    def set_baggage_item(self, key: Any, value: Any) -> Span:
+        """Set one item, or delete it when ``value`` is None, and log that on a sampled span."""
+        before = self.get_baggage_item(key)
+        super().set_baggage_item(key, value)
+        if self.is_sampled():
+            override = {"override": "true"} if before else {}
+            self.log_kv({"event": "baggage", "key": key, "value": value, **override})
+        return self
+
+    def is_rpc(self) -> bool:
+        """Tell whether it is a client's or a server's span."""
+        return getattr(self, "_kind", None) in (SpanKind.CLIENT, SpanKind.SERVER)
+
+    def is_rpc_client(self) -> bool:
+        """Tell whether it is a client's span."""
+        return getattr(self, "_kind", None) is SpanKind.CLIENT
+
+    def __repr__(self) -> str:
+        context = self._context
+        ids = span_context_to_string(context.trace_id, context.span_id, self.parent_id, context.flags)
+        return f"{ids} {self.tracer.service_name}.{self.operation_name}"
+
+    __str__ = __repr__
+
+    def _see_tag(self, key: Any, value: Any) -> None:
+        seen = self._seen_tags
+        if seen is None:
+            seen = self._seen_tags = []
+        seen.append((to_text(key), thrift.plain_value(value, self.tracer.max_traceback_length)))
+
+
+class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have names of their own for the times
+    """A span that is recorded."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: whoever makes it has filled it, and after that Python calls this for ``Span(...)``."""
+
+
+class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
+    """A span that is not recorded, until a ``sampling.priority`` asks for it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._start_time = time_ns()
+
+    def set_tag(self, key: Any, value: Any) -> Span:
+        """Do nothing, except for ``sampling.priority``: what comes after it is recorded, as Jaeger does it."""
+        recorder = self.tracer._recorder
+        if key == _PRIORITY and recorder is not None and read_priority(value):
+            if self.tracer.is_debug_allowed(self.operation_name):
+                self._context = self._context.with_sampling(sampled=True, debug=True)
+                self.__class__ = RecordedSpan  # type: ignore[assignment]
+                recorder.promote(cast("RecordingSpan", self), self._start_time)
+                RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
+                self._see_tag(key, value)
+        return self
+
+
+class SpanView(Span, WrappedSpan):  # type: ignore[misc]
+    """A native span, or one of another provider, seen as Jaeger would show it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._start_time = getattr(self._otel_span, "start_time", None) or time_ns()
+
+
+def otel_face(span: Any) -> Any:
+    """Return what OpenTelemetry's processors are given for a span: all of its state, and times in nanoseconds."""
+    if type(span) is not RecordedSpan:
+        return span
+    face: RecordingSpan = object.__new__(RecordingSpan)
+    face.__dict__ = span.__dict__
+    return face
+
+
+def read_priority(value: Any) -> int | None:
+    """Return 1 or 0 for what a ``sampling.priority`` asks for, by Jaeger's rule: any integer but 0; None to ignore it."""
+    try:
+        return 1 if int(value) else 0
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
+    """Keep the tags that a recorded span started with, and those of the sampler, for who reads ``span.tags``."""
+    if type(span) is not RecordedSpan or not (tags or _SAMPLER_TAGS[0] in span._attributes):
+        return
+    try:
+        for key, value in (tags or {}).items():
+            span._see_tag(key, value)
+        for key in _SAMPLER_TAGS:
+            if key in span._attributes:
+                span._see_tag(key, span._attributes[key])
+    except Exception:
+        count("jaeger_client.tags_not_seen")
+
+
+def _built(
+    context: BridgeSpanContext,
+    tracer: Tracer,
+    operation_name: str,
+    tags: Mapping[str, Any] | None = None,
+    start_time: float | None = None,
+    references: list[opentracing.Reference] | None = None,
+) -> Span:
+    span: Span = object.__new__(RecordedSpan)
+    span._tracer = tracer
+    span._name = operation_name_of(operation_name)
+    span._context = BridgeSpanContext.of(context, context.items)
+    span.references = references
+    start_ns = (to_ns(start_time) if start_time else None) or time_ns()
+    if tracer._recorder is None:
+        raise TypeError("a Span can only be built for a tracer that records: OTEL_SDK_DISABLED is set")
+    tracer._recorder.promote(cast("RecordingSpan", span), start_ns)
+    for key, value in (tags or {}).items():
+        span.set_tag(key, value)
+    return span

@@ -1,0 +1,106 @@
+"""The span context with Jaeger's words: parent id and flags, ids that are None where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from opentelemetry.trace import DEFAULT_TRACE_STATE
+
+from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state
+from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
+from ot_bridge.telemetry import count, warn_once
+
+__all__ = ["SpanContext"]
+
+_MAX_TRACE_ID: Final = (1 << 128) - 1
+_MAX_SPAN_ID: Final = (1 << 64) - 1
+
+
+def _fits(number: object, most: int) -> bool:
+    if isinstance(number, int) and 0 < number <= most:
+        return True
+    if number:
+        count("jaeger_client.id_unusable")
+    return False
+
+
+def _unchangeable(name: str, read: Callable[[Any], int | None]) -> Any:
+    """Return a property; assigning to it changes nothing, and says so once."""
+
+    def refuse(self: SpanContext, value: Any) -> None:
+        warn_once(
+            f"jaeger_client.context.{name}",
+            "SpanContext.%s cannot be changed, it stays %r: build a SpanContext with the ids that are wanted, and start "
+            "the span with child_of=that context",
+            name,
+            read(self),
+        )
+
+    return property(read, refuse)
+
+
+class SpanContext(BridgeSpanContext):
+    """The context of a span, and one that can be built by hand for ``child_of`` and ``inject``. Immutable.
+
+    Args:
+        trace_id: up to 128 bits, None when there is none.
+        span_id: 64 bits, None when there is none.
+        parent_id: the parent's span id; None for a root.
+        flags: ``SAMPLED_FLAG`` and ``DEBUG_FLAG``, None when there is no trace.
+        baggage: items; copied.
+        debug_id: the value of a ``jaeger-debug-id`` header.
+    """
+
+    def __new__(
+        cls,
+        trace_id: int | None,
+        span_id: int | None,
+        parent_id: int | None,
+        flags: int | None,
+        baggage: Mapping[str, str] | None = None,
+        debug_id: str | None = None,
+    ) -> SpanContext:
+        container = BridgeSpanContext(baggage=baggage, debug_id=debug_id)
+        if not (_fits(trace_id, _MAX_TRACE_ID) and _fits(span_id, _MAX_SPAN_ID)) or flags is None:
+            return cls.seen(container)
+        sampled = bool(flags & SAMPLED_FLAG)
+        debug = sampled and bool(flags & DEBUG_FLAG)
+        state = debug_state(DEFAULT_TRACE_STATE, debug=debug)
+        # Remote: who builds a context was told of it by another process.
+        core = (trace_id, span_id, True, FLAGS[sampled], state, True, container.items, debug, debug_id, None)
+        return tuple.__new__(cls, (*core, parent_id or None))
+
+    @classmethod
+    def seen(cls, context: BridgeSpanContext, parent_id: int | None = None) -> SpanContext:
+        """Return a context of the bridge as Jaeger would show it."""
+        return tuple.__new__(cls, (*tuple(context)[:10], parent_id))
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (self.trace_id, self.span_id, self.parent_id, self.flags, self.items, self.debug_id)
+
+    # None where there is nothing, and properties that may be assigned to: old code does both.
+    trace_id = _unchangeable("trace_id", lambda self: self[0] or None)
+    span_id = _unchangeable("span_id", lambda self: self[1] or None)
+    parent_id = _unchangeable("parent_id", lambda self: self[10])
+    flags = _unchangeable("flags", lambda self: BridgeSpanContext.flags.__get__(self) if self[5] else None)
+
+    @property
+    def baggage(self) -> dict[str, str]:  # type: ignore[override]
+        """The baggage items, in a dict of the caller's own."""
+        return dict(self.items)
+
+    @property
+    def has_trace(self) -> bool:
+        """Whether there are ids."""
+        return self.is_valid
+
+    @property
+    def is_debug_id_container_only(self) -> bool:
+        """Whether there is a debug id, and no trace."""
+        return not self.is_valid and self.debug_id is not None
+
+    @staticmethod
+    def with_debug_id(debug_id: str) -> SpanContext:
+        """Return a context that has a debug id only."""
+        return SpanContext(None, None, None, None, debug_id=debug_id)

@@ -1,0 +1,384 @@
+"""The tracer with Jaeger's constructor: a bridge tracer whose provider, sampler and reporter are what it is given."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import opentracing
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
+from opentelemetry.trace import TracerProvider as TracerProviderApi
+from opentracing.ext import tags as ext_tags
+from opentracing.tracer import Reference
+
+from ot_bridge.config import ENV_PREFIX, Settings
+from ot_bridge.jaeger_client import constants
+from ot_bridge.jaeger_client.codecs import B3Codec, BinaryCodec, Codec, TextCodec, ZipkinCodec, ZipkinSpanFormat, header_name
+from ot_bridge.jaeger_client.ioloop_util import future_result
+from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
+from ot_bridge.jaeger_client.span import RecordedSpan, Span, SpanView, UnrecordedSpan, otel_face, read_priority, see_initial
+from ot_bridge.jaeger_client.span_context import SpanContext
+from ot_bridge.parents import context_of
+from ot_bridge.provider import build_provider, host_attributes
+from ot_bridge.telemetry import warn_once
+from ot_bridge.tracer import BridgeTracer
+from ot_bridge.values import clean_key, clean_value
+
+__all__ = ["Reference", "Tracer"]
+
+_B3: Final = (("b3", "jaeger", "tracecontext", "baggage"), ("b3multi", "jaeger", "tracecontext", "baggage"))
+_OWN_FORMATS: Final = (opentracing.Format.TEXT_MAP, opentracing.Format.HTTP_HEADERS, opentracing.Format.BINARY)
+_PRIORITY: Final = ext_tags.SAMPLING_PRIORITY
+# Jaeger's process tags -> resource attributes, as the Collector's translator names them.
+_RESOURCE: Final = {constants.JAEGER_HOSTNAME_TAG_KEY: "host.name", constants.JAEGER_VERSION_TAG_KEY: ""}
+
+
+class Tracer(BridgeTracer):
+    """An OpenTracing tracer that samples, propagates and reports as jaeger-client's did, and exports over OTLP.
+
+    Args:
+        service_name: the service's name.
+        reporter: is given every finished span that is sampled.
+        sampler: decides on the traces that start here.
+        metrics: deprecated, see ``metrics_factory``.
+        metrics_factory: is given the tracer's own numbers.
+        trace_id_header: name of the header with the ids.
+        generate_128bit_trace_id: new traces get ids of 128 bits, else of 64.
+        baggage_header_prefix: prefix of the headers with the baggage.
+        debug_id_header: name of the header that forces a trace.
+        one_span_per_rpc: not supported.
+        extra_codecs: codecs for formats of one's own, or a B3Codec for HTTP_HEADERS.
+        tags: process tags; they become resource attributes.
+        max_tag_value_length: characters kept of a tag or log value; None for no limit.
+        max_traceback_length: characters kept of a stack trace; None for no limit.
+        throttler: is asked before a trace is forced.
+        scope_manager: any OpenTracing scope manager; None for the bridge's own.
+
+    Raises:
+        ConfigError: an ``OTEL_*`` or ``OT_BRIDGE_*`` variable, or a header's name, cannot be used. A variable
+            ``OT_BRIDGE_*`` wins over what is passed here.
+    """
+
+    _recording_class = RecordedSpan  # type: ignore[assignment]
+    _unsampled_class = UnrecordedSpan
+    _wrapped_class = SpanView
+    _owns_provider = True
+
+    def __init__(
+        self,
+        service_name: str,
+        reporter: Any,
+        sampler: Any,
+        metrics: Metrics | None = None,
+        metrics_factory: MetricsFactory | None = None,
+        trace_id_header: str = constants.TRACE_ID_HEADER,
+        generate_128bit_trace_id: bool = False,
+        baggage_header_prefix: str = constants.BAGGAGE_HEADER_PREFIX,
+        debug_id_header: str = constants.DEBUG_ID_HEADER_KEY,
+        one_span_per_rpc: bool = False,
+        extra_codecs: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        max_tag_value_length: int | None = None,
+        max_traceback_length: int | None = None,
+        throttler: Any = None,
+        scope_manager: opentracing.ScopeManager | None = None,
+    ) -> None:
+        self.service_name = service_name
+        self.reporter = reporter
+        self.sampler = sampler
+        self.throttler = throttler
+        self.metrics_factory = metrics_factory or LegacyMetricsFactory(metrics or Metrics())
+        self.metrics = TracerMetrics(self.metrics_factory)
+        self._counts = metrics_factory is not None or metrics is not None
+        self.random = random.Random()  # noqa: S311  (ids are not secrets)
+        self.debug_id_header = debug_id_header
+        self.one_span_per_rpc = one_span_per_rpc
+        if one_span_per_rpc:
+            warn_once(
+                "jaeger_client.one_span_per_rpc",
+                "one_span_per_rpc is not supported: client and server have a span each, as OpenTelemetry wants it",
+            )
+        self.max_tag_value_length = max_tag_value_length or constants.MAX_TAG_VALUE_LENGTH
+        self.max_traceback_length = max_traceback_length or constants.MAX_TRACEBACK_LENGTH
+        self.max_trace_id_bits = 128 if generate_128bit_trace_id else constants.MAX_ID_BITS
+        headers = {
+            "trace_id_header": header_name(trace_id_header),
+            "baggage_header_prefix": header_name(baggage_header_prefix),
+            "debug_id_header": header_name(debug_id_header),
+        }
+        self.codecs: dict[str, Any] = {
+            opentracing.Format.TEXT_MAP: TextCodec(False, **headers),
+            opentracing.Format.HTTP_HEADERS: TextCodec(True, **headers),
+            opentracing.Format.BINARY: BinaryCodec(),
+            ZipkinSpanFormat: ZipkinCodec(),
+            **(extra_codecs or {}),
+        }
+        self.tags: dict[str, Any] = {
+            constants.JAEGER_VERSION_TAG_KEY: constants.JAEGER_CLIENT_VERSION,
+            **_host_tags(),
+            **(tags or {}),
+        }
+        if throttler is not None:
+            self.tags[constants.CLIENT_UUID_TAG_KEY] = client_id = self.random.getrandbits(63)
+            throttler.set_client_id(client_id)
+        settings = {
+            "references": "jaeger",
+            "strict_extract": True,
+            "trace_id_bits": self.max_trace_id_bits,
+            "max_tag_value_length": max_tag_value_length,
+            "max_traceback_length": max_traceback_length,
+            **headers,
+        }
+        if isinstance(self.codecs[opentracing.Format.HTTP_HEADERS], B3Codec):
+            settings["extract"], settings["inject"] = _B3
+        set_by_hand = [name for name in settings if os.environ.get(ENV_PREFIX + name.upper())]
+        provider = build_provider(
+            service_name,
+            lambda: (_ToReporter(self),),
+            sampler=_AskedSampler(self),
+            attributes=_resource_of(self.tags),
+        )
+        super().__init__(
+            provider,
+            settings=Settings.from_env(**{name: settings[name] for name in settings if name not in set_by_hand}),
+            scope_manager=scope_manager,
+        )
+        if self._recorder is not None:
+            self._recorder.debug_allowed = self.is_debug_allowed
+        self.reporter.set_process(service_name=service_name, tags=self.tags, max_length=self.max_tag_value_length)
+        if getattr(reporter, "processors", ()):
+            atexit.register(_close_at_exit, weakref.ref(self))
+
+    def start_span(
+        self,
+        operation_name: Any = None,
+        child_of: Any = None,
+        references: Any = None,
+        tags: Any = None,
+        start_time: Any = None,
+        ignore_active_span: bool = False,
+    ) -> Span:
+        """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
+        if tags and _PRIORITY in tags:
+            tags = _with_priority(tags)
+        span: Any = super().start_span(operation_name, child_of, references, tags, start_time, ignore_active_span)
+        see_initial(span, tags)
+        if references:
+            listed = references if isinstance(references, list) else [references]
+            span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+        if self._counts:
+            self._emit_span_metrics(span, join=bool(tags) and tags.get(ext_tags.SPAN_KIND) == ext_tags.SPAN_KIND_RPC_SERVER)
+        return span  # type: ignore[no-any-return]
+
+    def inject(self, span_context: Any, format: Any, carrier: Any) -> None:
+        """Write the headers that a context is sent with; see :meth:`ot_bridge.BridgeTracer.inject`."""
+        codec = self._own_codec(format)
+        if codec is None:
+            super().inject(span_context, format, carrier)
+            return
+        context = context_of(span_context)
+        if context is not None:
+            codec.inject(SpanContext.seen(context, getattr(span_context, "parent_id", None)), carrier)
+
+    def extract(self, format: Any, carrier: Any) -> SpanContext | None:
+        """Read the context that a request came with; None without one.
+
+        Raises:
+            SpanContextCorruptedException: a trace header is there, cannot be read, and no other one can.
+            UnsupportedFormatException: the format is unknown.
+            InvalidCarrierException: the carrier is not what the format needs.
+        """
+        codec = self._own_codec(format)
+        if codec is not None:
+            return codec.extract(carrier)  # type: ignore[no-any-return]
+        context = super().extract(format, carrier)
+        return None if context is None else SpanContext.seen(context)
+
+    def close(self, timeout_s: float | None = None) -> Any:
+        """Export what has finished and stop.
+
+        Returns:
+            A future that is done: its result says whether all was handed over in time.
+        """
+        for part in (self.sampler, self.throttler):
+            try:
+                if part is not None:
+                    part.close()
+            except Exception:
+                warn_once("jaeger_client.close", "%s could not be closed", type(part).__name__, exc_info=True)
+        done = super().close(timeout_s)
+        if not getattr(self.reporter, "processors", ()):
+            return self.reporter.close()
+        return future_result(done)
+
+    def report_span(self, span: Span) -> None:
+        """Hand a finished span to the reporter."""
+        self.reporter.report_span(span)
+        if self._counts:
+            self.metrics.spans_finished(1)
+
+    def random_id(self) -> int:
+        """Return a random number of 64 bits."""
+        return self.random.getrandbits(constants.MAX_ID_BITS)
+
+    def is_debug_allowed(self, *args: Any, **kwargs: Any) -> bool:
+        """Tell whether a trace may be forced for an operation."""
+        return self.throttler is None or bool(self.throttler.is_allowed(*args, **kwargs))
+
+    # --- inside
+
+    def _bind(self, provider: TracerProviderApi) -> None:
+        super()._bind(provider)
+        if self._recorder is not None:
+            rules = self._recorder._rules
+            rules.processor = faced = _FacedProcessor(rules.processor)
+            rules.on_ending = faced._on_ending if rules.on_ending is not None else None
+
+    def _own_codec(self, format: Any) -> Codec | None:
+        codec = self.codecs.get(format)
+        if codec is None or (format in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)):
+            return None
+        return codec  # type: ignore[no-any-return]
+
+    def _emit_span_metrics(self, span: Span, join: bool = False) -> Span:
+        metrics, sampled = self.metrics, span.is_sampled()
+        (metrics.spans_started_sampled if sampled else metrics.spans_started_not_sampled)(1)
+        if not span.parent_id:
+            if join:
+                (metrics.traces_joined_sampled if sampled else metrics.traces_joined_not_sampled)(1)
+            else:
+                (metrics.traces_started_sampled if sampled else metrics.traces_started_not_sampled)(1)
+        return span
+
+
+class TracerMetrics:
+    """What a tracer counts."""
+
+    def __init__(self, metrics_factory: MetricsFactory) -> None:
+        def counter(name: str, **tags: str) -> Any:
+            return metrics_factory.create_counter(name=name, tags=tags or None)
+
+        self.traces_started_sampled = counter("jaeger:traces", state="started", sampled="y")
+        self.traces_started_not_sampled = counter("jaeger:traces", state="started", sampled="n")
+        self.traces_joined_sampled = counter("jaeger:traces", state="joined", sampled="y")
+        self.traces_joined_not_sampled = counter("jaeger:traces", state="joined", sampled="n")
+        self.spans_started_sampled = counter("jaeger:started_spans", sampled="y")
+        self.spans_started_not_sampled = counter("jaeger:started_spans", sampled="n")
+        self.spans_finished = counter("jaeger:finished_spans")
+
+
+class _AskedSampler(Sampler):
+    """Asks the tracer's present sampler about the traces that start here; all others keep their decision."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Any = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        above = get_current_span(parent_context).get_span_context()
+        if above.is_valid:
+            decision = Decision.RECORD_AND_SAMPLE if above.trace_flags.sampled else Decision.DROP
+            return SamplingResult(decision, attributes, above.trace_state)
+        try:
+            sampled, tags = self._tracer.sampler.is_sampled(trace_id, name)
+        except Exception:
+            warn_once("jaeger_client.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
+            sampled, tags = False, {}
+        if not sampled:
+            return SamplingResult(Decision.DROP)
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, {**(attributes or {}), **tags})
+
+    def get_description(self) -> str:
+        return f"jaeger_client({self._tracer.sampler})"
+
+
+class _FacedProcessor(SpanProcessor):
+    """Shows the tracer's spans to OpenTelemetry's processors as those know them."""
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        self._processor.on_start(otel_face(span), parent_context)
+
+    def _on_ending(self, span: SdkSpan) -> None:
+        self._processor._on_ending(otel_face(span))
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if type(span) is not RecordedSpan:
+            self._processor.on_end(span)
+            return
+        span._ending = span  # for _ToReporter, which sees only the face; a cycle, so not for longer
+        try:
+            self._processor.on_end(otel_face(span))
+        finally:
+            del span._ending
+
+
+class _ToReporter(SpanProcessor):
+    """Hands the tracer's spans to its present reporter, and native ones to what exports there."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    @property
+    def _span_processors(self) -> tuple[SpanProcessor, ...]:
+        return tuple(getattr(self._tracer.reporter, "processors", ()))
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        for processor in self._span_processors:
+            processor.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        own = span.__dict__.get("_ending")
+        if own is None:
+            for processor in self._span_processors:
+                processor.on_end(span)
+        elif own._context.sampled:
+            self._tracer.report_span(own)
+
+    def shutdown(self) -> None:
+        for processor in self._span_processors:
+            processor.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return all([processor.force_flush(timeout_millis) for processor in self._span_processors])
+
+
+def _host_tags() -> dict[str, str]:
+    found = host_attributes()
+    return {constants.JAEGER_HOSTNAME_TAG_KEY: found["host.name"], **{key: found[key] for key in ("ip",) if key in found}}
+
+
+def _resource_of(tags: Mapping[str, Any]) -> dict[str, Any]:
+    named = ((_RESOURCE.get(key, clean_key(key)), value) for key, value in tags.items())
+    return {name: clean_value(value) for name, value in named if name and value is not None}
+
+
+def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the tags with ``sampling.priority`` by Jaeger's rule."""
+    wanted = read_priority(tags[_PRIORITY])
+    others = {key: value for key, value in tags.items() if key != _PRIORITY}
+    return others if wanted is None else {**others, _PRIORITY: wanted}
+
+
+def _close_at_exit(tracer: weakref.ref[Tracer]) -> None:
+    alive = tracer()
+    if alive is not None:
+        alive.close()
