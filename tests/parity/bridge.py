@@ -14,6 +14,9 @@ from parity.running import HERE, Output, Run, Span, clean, execute
 
 __all__ = ["exists", "run"]
 
+# What says who sent the spans, and the name, which has a place of its own.
+_OF_THE_SDK = ("telemetry.", "service.")
+
 
 def exists() -> bool:
     """Say whether the drop-in is there."""
@@ -45,17 +48,15 @@ def _received(arrivals: Iterable[Arrival]) -> list[Span]:
 
 
 def _span(span: Any, resource: dict[str, Any], scope: str) -> Span:
-    resource = dict(resource)
     return {
-        "service": resource.pop("service.name")[1],
-        "process": resource,
+        "service": resource["service.name"][1],
+        "process": {key: value for key, value in resource.items() if not key.startswith(_OF_THE_SDK)},
         "scope": scope,
         "name": span.name,
         "trace_id": int.from_bytes(span.trace_id, "big"),
         "span_id": int.from_bytes(span.span_id, "big"),
         "parent_id": int.from_bytes(span.parent_span_id, "big"),
         "kind": OtlpSpan.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"),
-        "sampled": bool(span.flags & 1),
         "trace_state": span.trace_state,
         "start_ns": span.start_time_unix_nano,
         "end_ns": span.end_time_unix_nano,

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+import ot_bridge
+
 __all__ = ["PROGRAMS", "VARIABLES", "Output", "Run", "clean", "execute", "program_path"]
 
 HERE = Path(__file__).parent
-SOURCES = HERE.parent.parent / "src"
+SOURCES = Path(ot_bridge.__file__).parent.parent
 PROGRAMS = sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 
 VARIABLES = {
@@ -119,7 +121,7 @@ class _Places:
         self._traces: dict[int, str] = {}
         counts: dict[str, int] = {}
         for span in self._found:
-            name = span["name"]
+            name = span["name"] or "unnamed"  # as the bridge names it
             if span["span_id"] not in self._spans:
                 counts[name] = counts.get(name, 0) + 1
                 suffix = f"#{counts[name]}" if counts[name] > 1 else ""

@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from opentelemetry.sdk.version import __version__ as sdk_version
-
 from parity.running import Span
 
 __all__ = ["IMPROVEMENTS", "Improvement", "expected", "translated"]
@@ -42,7 +40,6 @@ def translated(source: Span) -> Span:
         "parent_id": parent_id,
         "parent_is_local": source["parent_is_local"],
         "kind": kind,
-        "sampled": source["flags"] & 1 == 1,
         "trace_state": "",
         "start_ns": source["start_ns"],
         "end_ns": source["end_ns"],
@@ -123,13 +120,9 @@ class Improvement(NamedTuple):
     apply: Callable[[Span, Span], None]
 
 
-def _telemetry_for_version(source: Span, span: Span) -> None:
+def _no_version(source: Span, span: Span) -> None:
     span["process"].pop("opencensus.exporterversion", None)
-    span["process"] |= {
-        "telemetry.sdk.language": ["string", "python"],
-        "telemetry.sdk.name": ["string", "opentelemetry"],
-        "telemetry.sdk.version": ["string", sdk_version],
-    }
+    span["process"].pop("client-uuid", None)
 
 
 def _scope(source: Span, span: Span) -> None:
@@ -199,22 +192,10 @@ def _debug(source: Span, span: Span) -> None:
             span["attributes"]["jaeger.debug"] = ["bool", True]
 
 
-def _no_baggage_events(source: Span, span: Span) -> None:
-    span["logs"] = [
-        log for log in span["logs"] if not (log["name"] == "baggage" and {"key", "value"} <= set(log["attributes"]))
-    ]
-
-
 def _event_name(source: Span, span: Span) -> None:
-    kept = [log for log in source["logs"] if not _is_baggage(log)]
-    for log, event in zip(kept, span["logs"], strict=True):
+    for log, event in zip(source["logs"], span["logs"], strict=True):
         told = _last_of_each(log["fields"]).get("event", ["string", ""])[1]
         event["name"] = str(told) or "log"
-
-
-def _is_baggage(log: dict[str, Any]) -> bool:
-    fields = _last_of_each(log["fields"])
-    return fields.get("event") == ["string", "baggage"] and {"key", "value"} <= set(fields)
 
 
 def _exception_event(source: Span, span: Span) -> None:
@@ -241,13 +222,27 @@ def _class_name(text: str) -> str:
     return found[1] if found else text
 
 
+def _once(source: Span, span: Span) -> None:
+    """Merge what the application and then the end of its with-block logged of one exception."""
+    seen: dict[str, dict[str, Any]] = {}
+    for log, event in zip(source["logs"], list(span["logs"]), strict=True):
+        text = str(_last_of_each(log["fields"]).get("error.object"))
+        if event["name"] == "exception" and text != "None":
+            if text in seen:
+                names = ("exception.type", "exception.stacktrace")
+                seen[text]["attributes"] |= {name: event["attributes"][name] for name in names}
+                span["logs"].remove(event)
+            seen.setdefault(text, event)
+
+
 def _whole_stack(source: Span, span: Span) -> None:
     for event in span["logs"]:
         fields = event["attributes"]
         frames = fields.get("exception.stacktrace", ["", ""])[1]
         if frames.startswith("  File "):
             name = fields["exception.type"][1].removeprefix("__main__.")
-            text = f"Traceback (most recent call last):\n{frames}{name}: {fields['exception.message'][1]}\n"
+            message = fields["exception.message"][1]
+            text = f"Traceback (most recent call last):\n{frames}{name}{': ' if message else ''}{message}\n"
             fields["exception.stacktrace"] = ["string", text]
 
 
@@ -318,7 +313,7 @@ def _keys(source: Span, span: Span) -> None:
 
 
 IMPROVEMENTS = (
-    Improvement("telemetry.sdk.* instead of jaeger.version", "semantics 3.1, process tags", _telemetry_for_version),
+    Improvement("telemetry.sdk.* says what sent it", "What becomes of jaeger-client's process tags?", _no_version),
     Improvement("the scope says what made the span", "Why is the instrumentation scope not named ...?", _scope),
     Improvement("a span has a name", "What is an empty operation name?", _named),
     Improvement("INTERNAL for a kind that nobody stated", "semantics 3.1, span.kind", _internal),
@@ -329,9 +324,9 @@ IMPROVEMENTS = (
     Improvement("399 is no error", "Is 399 an error?", _399),
     Improvement("a code in digits is a number", "Does an HTTP status code set the status?", _digits),
     Improvement("debug is kept", "How does the debug flag cross a native service?", _debug),
-    Improvement("baggage is not logged", "Does set_baggage_item log an event?", _no_baggage_events),
     Improvement("an event has a name", "What is the name of a log without an event?", _event_name),
     Improvement("an error log is an exception event", "How is an exception recorded?", _exception_event),
+    Improvement("an exception is recorded once", "How is an exception recorded?", _once),
     Improvement("the stack trace is whole", "How is an exception recorded?", _whole_stack),
     Improvement("a traceback in any other log is whole", "semantics 3.4, traceback", _traceback_header),
     Improvement("an error log describes the error", "Where does the description of an error come from?", _described_by_log),

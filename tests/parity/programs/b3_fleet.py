@@ -21,7 +21,7 @@ def main():
         incoming = {"X-B3-TraceId": "b3b3b3b3b3b30001", "x-b3-spanid": "b3b3b3b3b3b30002", "X-B3-Sampled": "1",
                     "X-B3-ParentSpanId": "b3b3b3b3b3b30003"}
         context = tracer.extract(Format.HTTP_HEADERS, incoming)
-        print("%x %x %x" % (context.trace_id, context.span_id, context.parent_id), context.flags)
+        print("%x %x" % (context.trace_id, context.span_id), context.flags)
         with tracer.start_active_span("server", child_of=context, tags={"span.kind": "server"}) as scope:
             carrier = {}
             tracer.inject(scope.span.context, Format.HTTP_HEADERS, carrier)

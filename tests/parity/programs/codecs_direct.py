@@ -25,8 +25,10 @@ NAMES = [
 def read(codec, carrier):
     try:
         context = codec.extract(carrier)
-    except (opentracing.SpanContextCorruptedException, opentracing.InvalidCarrierException) as error:
-        return type(error).__name__
+    except opentracing.SpanContextCorruptedException:
+        return "corrupted"
+    except opentracing.InvalidCarrierException:
+        return "invalid carrier"
     if context is None:
         return None
     ids = [value and "%x" % value for value in (context.trace_id, context.span_id, context.parent_id)]

@@ -1,7 +1,6 @@
 """What Config tells about itself, what it refuses, and what it makes of odd values."""
 
 import os
-import time
 
 from jaeger_client import Config
 
@@ -41,17 +40,17 @@ def main():
         config = Config(dictionary, service_name="from-the-argument")
         for name in PROPERTIES:
             print(name, repr(getattr(config, name)))
-        print("kept", config.config is dictionary, sorted(config.propagation))
+        print("kept", sorted(config.propagation))
     for section in SAMPLERS:
         try:
             print(section, str(Config({"sampler": section}, service_name="s").sampler))
-        except (ValueError, TypeError, AssertionError) as error:
-            print(section, type(error).__name__, error)
+        except (ValueError, AssertionError):
+            print(section, "refused")
     for arguments in (({},), ({"unknown": 1}, None, "s", None, True), ({"service_name": ""},)):
         try:
             print(Config(*arguments).service_name)
-        except ValueError as error:
-            print("ValueError", error)
+        except ValueError:
+            print("refused", arguments)
     print(Config({"unknown": 1}, service_name="s").service_name)
     print(Config(config={"sampler": {"type": "const"}, "propagation": "b3", "tags": {}}, service_name="s", validate=True).service_name)
 
@@ -66,9 +65,8 @@ def main():
     os.environ["JAEGER_TAGS"] = "a=b=c"
     try:
         print(Config({}, service_name="s").tags)
-    except ValueError as error:
-        print("ValueError", error)
-    time.sleep(0)
+    except ValueError:
+        print("refused")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,10 @@ def main():
                     lambda: tracer.extract(ZipkinSpanFormat, 5), lambda: tracer.inject(span, ZipkinSpanFormat, [])):
         try:
             attempt()
-        except (InvalidCarrierException, UnsupportedFormatException) as error:
-            print(type(error).__name__)
+        except InvalidCarrierException:
+            print("invalid carrier")
+        except UnsupportedFormatException:
+            print("unsupported format")
     child.finish()
     span.finish()
     print("reported", len(reporter.get_spans()))

@@ -32,6 +32,7 @@ def main():
     for name, format, carrier in CASES:
         context = tracer.extract(format, carrier)
         print(name, "%x:%x" % (context.trace_id, context.span_id), context.flags, context.debug_id)
+        print("    parent", context.parent_id and "%x" % context.parent_id)
         print("   ", sorted(context.baggage.items()), context.has_trace, dict(carrier) == carrier)
         span = tracer.start_span(name, child_of=context)
         print("   ", "%x" % span.trace_id, "%x" % span.parent_id, span.flags, span.is_sampled(), span.is_debug())

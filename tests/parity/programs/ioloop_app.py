@@ -31,8 +31,8 @@ def main():
     tracer = config.initialize_tracer(io_loop=IOLoop.current())
     answer = yield handle("ann")
     print("answer", answer)
-    closed = yield tracer.close()
-    print("closed", closed)
+    yield tracer.close()
+    print("closed")
 
 
 if __name__ == "__main__":

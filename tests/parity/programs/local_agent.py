@@ -36,8 +36,8 @@ def main():
         time.sleep(0.01)
     try:
         Reporter(channel=sender, queue_capacity=1, batch_size=2)
-    except ValueError as error:
-        print(error)
+    except ValueError:
+        print("refused")
 
 
 if __name__ == "__main__":

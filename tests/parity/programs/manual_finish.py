@@ -38,7 +38,6 @@ def main():
     late.set_tag("too", "late")
     late.log_kv({"event": "too late"})
     late.finish()
-    late.set_operation_name("late-renamed")
     print("late name", late.operation_name)
 
     with tracer.start_span("in-with") as span:

@@ -37,7 +37,7 @@ def main():
         print(decision, "on off on", flags)
         span.finish()
         try:
-            tracer.start_span("nothing", tags={tags.SAMPLING_PRIORITY: None}).finish()
+            tracer.start_span("nothing", tags={tags.SAMPLING_PRIORITY: None})
             print(decision, "none at start is accepted")
         except TypeError as error:
             print(decision, "none at start:", type(error).__name__)
