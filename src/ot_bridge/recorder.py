@@ -21,7 +21,8 @@ from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules
-from ot_bridge.span import BridgeSpan, UnsampledSpan
+from ot_bridge.sampling import JaegerSampler
+from ot_bridge.span import BridgeSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
@@ -161,6 +162,9 @@ class SpanRecorder:
         sampler = self._sdk.sampler
         if sampler is ALWAYS_ON or (sampler is DEFAULT_ON and (above is None or above.trace_flags & 1)):
             # What these two constants answer is known; to ask them costs a tenth of a span.
+            return _SAMPLE, state, debug, attributes
+        if debug and isinstance(sampler, JaegerSampler):
+            # As in jaeger-client: what is forced is not the sampler's choice, and not counted as one.
             return _SAMPLE, state, debug, attributes
         result = sampler.should_sample(parent.context, trace_id, name, kind, attributes, parent.links)
         decision = result.decision

@@ -176,7 +176,8 @@ class CompositeReporter(BaseReporter):
             reporter.report_span(span)
 
     def close(self) -> Any:
-        return future_result(all([_result_of(reporter.close()) for reporter in self.reporters]))
+        results = [_result_of(reporter.close()) for reporter in self.reporters]
+        return future_result(all(results))
 
 
 class ReporterMetrics:

@@ -9,6 +9,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import sampling as sdk_sampling
+
 from ot_bridge.jaeger_client.constants import (
     DEFAULT_SAMPLING_INTERVAL,
     SAMPLER_TYPE_CONST,
@@ -209,6 +212,26 @@ class RemoteControlledSampler(_DecidingSampler):
 
     def __str__(self) -> str:
         return f"RemoteControlledSampler({self.decider.current!r})"
+
+
+class OtelSampler(Sampler):
+    """An OpenTelemetry sampler, by the name that Jaeger's tracers call one; it is asked about roots only."""
+
+    def __init__(self, sampler: sdk_sampling.Sampler) -> None:
+        super().__init__()
+        self.sampler = sampler
+
+    def is_sampled(self, trace_id: int, operation: str = "") -> tuple[bool, Any]:
+        result = self.sampler.should_sample(Context(), trace_id, operation)
+        return result.decision is sdk_sampling.Decision.RECORD_AND_SAMPLE, result.attributes or {}
+
+    def close(self) -> None:
+        close = getattr(self.sampler, "close", None)
+        if callable(close):
+            close()
+
+    def __str__(self) -> str:
+        return self.sampler.get_description()
 
 
 class _Asked(Decider):

@@ -55,8 +55,9 @@ class Span(BridgeSpan):
     _seen_logs: list[tuple[float, list[tuple[str, Any]]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
     _update_lock: threading.Lock | None = None
+    _ending: Span  # there while the span is handed to the processors
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: PYI034  (what it returns is a subclass)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is not Span:
             return super().__new__(cls)
         return _built(*args, **kwargs)
@@ -193,12 +194,12 @@ class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._start_time = time_ns()
 
-    def set_tag(self, key: Any, value: Any) -> Span:
+    def set_tag(self, key: Any, value: Any) -> UnrecordedSpan:
         """Do nothing, except for ``sampling.priority``: what comes after it is recorded, as Jaeger does it."""
-        recorder = self.tracer._recorder
-        if key == _PRIORITY and recorder is not None and read_priority(value):
-            if self.tracer.is_debug_allowed(self.operation_name):
-                self._context = self._context.with_sampling(sampled=True, debug=True)
+        if key == _PRIORITY and read_priority(value) and self.tracer.is_debug_allowed(self.operation_name):
+            recorder = self.tracer._recorder
+            self._context = self._context.with_sampling(sampled=True, debug=True)
+            if recorder is not None:
                 self.__class__ = RecordedSpan  # type: ignore[assignment]
                 recorder.promote(cast("RecordingSpan", self), self._start_time)
                 RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
@@ -224,7 +225,7 @@ def otel_face(span: Any) -> Any:
 
 
 def read_priority(value: Any) -> int | None:
-    """Return 1 or 0 for what a ``sampling.priority`` asks for, by Jaeger's rule: any integer but 0; None to ignore it."""
+    """Return 1 or 0 for what a ``sampling.priority`` asks for; None to ignore it. By Jaeger's rule -1 is 1, too."""
     try:
         return 1 if int(value) else 0
     except (TypeError, ValueError, OverflowError):

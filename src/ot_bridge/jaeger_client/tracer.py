@@ -21,14 +21,30 @@ from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
 from ot_bridge.jaeger_client import constants
-from ot_bridge.jaeger_client.codecs import B3Codec, BinaryCodec, Codec, TextCodec, ZipkinCodec, ZipkinSpanFormat, header_name
+from ot_bridge.jaeger_client.codecs import (
+    B3Codec,
+    BinaryCodec,
+    Codec,
+    TextCodec,
+    ZipkinCodec,
+    ZipkinSpanFormat,
+    header_name,
+)
 from ot_bridge.jaeger_client.ioloop_util import future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
-from ot_bridge.jaeger_client.span import RecordedSpan, Span, SpanView, UnrecordedSpan, otel_face, read_priority, see_initial
+from ot_bridge.jaeger_client.span import (
+    RecordedSpan,
+    Span,
+    SpanView,
+    UnrecordedSpan,
+    otel_face,
+    read_priority,
+    see_initial,
+)
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
-from ot_bridge.telemetry import warn_once
+from ot_bridge.telemetry import count, warn_once
 from ot_bridge.tracer import BridgeTracer
 from ot_bridge.values import clean_key, clean_value
 
@@ -67,7 +83,7 @@ class Tracer(BridgeTracer):
             ``OT_BRIDGE_*`` wins over what is passed here.
     """
 
-    _recording_class = RecordedSpan  # type: ignore[assignment]
+    _recording_class = RecordedSpan
     _unsampled_class = UnrecordedSpan
     _wrapped_class = SpanView
     _owns_provider = True
@@ -129,7 +145,7 @@ class Tracer(BridgeTracer):
         if throttler is not None:
             self.tags[constants.CLIENT_UUID_TAG_KEY] = client_id = self.random.getrandbits(63)
             throttler.set_client_id(client_id)
-        settings = {
+        settings: dict[str, Any] = {
             "references": "jaeger",
             "strict_extract": True,
             "trace_id_bits": self.max_trace_id_bits,
@@ -175,7 +191,9 @@ class Tracer(BridgeTracer):
             listed = references if isinstance(references, list) else [references]
             span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
         if self._counts:
-            self._emit_span_metrics(span, join=bool(tags) and tags.get(ext_tags.SPAN_KIND) == ext_tags.SPAN_KIND_RPC_SERVER)
+            self._emit_span_metrics(
+                span, join=bool(tags) and tags.get(ext_tags.SPAN_KIND) == ext_tags.SPAN_KIND_RPC_SERVER
+            )
         return span  # type: ignore[no-any-return]
 
     def inject(self, span_context: Any, format: Any, carrier: Any) -> None:
@@ -188,7 +206,7 @@ class Tracer(BridgeTracer):
         if context is not None:
             codec.inject(SpanContext.seen(context, getattr(span_context, "parent_id", None)), carrier)
 
-    def extract(self, format: Any, carrier: Any) -> SpanContext | None:
+    def extract(self, format: Any, carrier: Any) -> SpanContext | None:  # type: ignore[override]
         """Read the context that a request came with; None without one.
 
         Raises:
@@ -209,11 +227,7 @@ class Tracer(BridgeTracer):
             A future that is done: its result says whether all was handed over in time.
         """
         for part in (self.sampler, self.throttler):
-            try:
-                if part is not None:
-                    part.close()
-            except Exception:
-                warn_once("jaeger_client.close", "%s could not be closed", type(part).__name__, exc_info=True)
+            _close_part(part)
         done = super().close(timeout_s)
         if not getattr(self.reporter, "processors", ()):
             return self.reporter.close()
@@ -358,12 +372,16 @@ class _ToReporter(SpanProcessor):
             processor.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return all([processor.force_flush(timeout_millis) for processor in self._span_processors])
+        results = [processor.force_flush(timeout_millis) for processor in self._span_processors]
+        return all(results)
 
 
 def _host_tags() -> dict[str, str]:
     found = host_attributes()
-    return {constants.JAEGER_HOSTNAME_TAG_KEY: found["host.name"], **{key: found[key] for key in ("ip",) if key in found}}
+    return {
+        constants.JAEGER_HOSTNAME_TAG_KEY: found["host.name"],
+        **{key: found[key] for key in ("ip",) if key in found},
+    }
 
 
 def _resource_of(tags: Mapping[str, Any]) -> dict[str, Any]:
@@ -376,6 +394,14 @@ def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
     wanted = read_priority(tags[_PRIORITY])
     others = {key: value for key, value in tags.items() if key != _PRIORITY}
     return others if wanted is None else {**others, _PRIORITY: wanted}
+
+
+def _close_part(part: Any) -> None:
+    try:
+        if part is not None:
+            part.close()
+    except Exception:  # an application's own sampler; the base class of Jaeger's raises here
+        count("jaeger_client.close_failed")
 
 
 def _close_at_exit(tracer: weakref.ref[Tracer]) -> None:
