@@ -76,7 +76,7 @@ class Sampler:
     __hash__ = object.__hash__
 
 
-class _DecidingSampler(Sampler):
+class DecidingSampler(Sampler):
     """A sampler over one decision rule."""
 
     def __init__(self, decider: Decider, shown: Any) -> None:
@@ -94,7 +94,7 @@ class _DecidingSampler(Sampler):
         return f"{type(self).__name__}({self._shown})"
 
 
-class ConstSampler(_DecidingSampler):
+class ConstSampler(DecidingSampler):
     """Samples every trace, or none."""
 
     def __init__(self, decision: bool) -> None:
@@ -102,7 +102,7 @@ class ConstSampler(_DecidingSampler):
         self.decision = decision
 
 
-class ProbabilisticSampler(_DecidingSampler):
+class ProbabilisticSampler(DecidingSampler):
     """Samples this share of the traces, from 0 to 1, by their ids.
 
     Raises:
@@ -116,7 +116,7 @@ class ProbabilisticSampler(_DecidingSampler):
         self.boundary = rate * self.max_number
 
 
-class RateLimitingSampler(_DecidingSampler):
+class RateLimitingSampler(DecidingSampler):
     """Samples at most so many traces per second.
 
     Raises:
@@ -139,7 +139,7 @@ class RateLimitingSampler(_DecidingSampler):
         return self.decider.update(max_traces_per_second)
 
 
-class GuaranteedThroughputProbabilisticSampler(_DecidingSampler):
+class GuaranteedThroughputProbabilisticSampler(DecidingSampler):
     """Samples this share of one operation's traces, and at least so many per second."""
 
     decider: GuaranteedThroughput
@@ -155,7 +155,7 @@ class GuaranteedThroughputProbabilisticSampler(_DecidingSampler):
         self._shown = f"{self.operation}, {rate:f}, {lower_bound:f}"
 
 
-class AdaptiveSampler(_DecidingSampler):
+class AdaptiveSampler(DecidingSampler):
     """Guaranteed throughput for each operation by itself.
 
     Args:
@@ -178,7 +178,7 @@ class AdaptiveSampler(_DecidingSampler):
         self._shown = f"{rate:f}, {bound:f}, {self.max_operations}"
 
 
-class RemoteControlledSampler(_DecidingSampler):
+class RemoteControlledSampler(DecidingSampler):
     """Samples as the agent's sampling endpoint says.
 
     Args:

@@ -75,7 +75,7 @@ class SpanContext(BridgeSpanContext):
     @classmethod
     def seen(cls, context: BridgeSpanContext, parent_id: int | None = None) -> SpanContext:
         """Return a context of the bridge as Jaeger would show it."""
-        return tuple.__new__(cls, (*tuple(context)[:10], parent_id))
+        return tuple.__new__(cls, tuple.__add__(context[:10], (parent_id,)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (tuple(self),)

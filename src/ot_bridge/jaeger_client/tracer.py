@@ -32,6 +32,7 @@ from ot_bridge.jaeger_client.codecs import (
 )
 from ot_bridge.jaeger_client.ioloop_util import future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
+from ot_bridge.jaeger_client.sampler import DecidingSampler
 from ot_bridge.jaeger_client.span import (
     RecordedSpan,
     Span,
@@ -141,6 +142,12 @@ class Tracer(BridgeTracer):
             constants.JAEGER_VERSION_TAG_KEY: constants.JAEGER_CLIENT_VERSION,
             **_host_tags(),
             **(tags or {}),
+        }
+        # What the bridge's propagator reads and writes by itself.
+        self._own_codecs = {
+            name: codec
+            for name, codec in self.codecs.items()
+            if name in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)
         }
         if throttler is not None:
             self.tags[constants.CLIENT_UUID_TAG_KEY] = client_id = self.random.getrandbits(63)
@@ -253,14 +260,12 @@ class Tracer(BridgeTracer):
         super()._bind(provider)
         if self._recorder is not None:
             rules = self._recorder._rules
-            rules.processor = faced = _FacedProcessor(rules.processor)
+            rules.processor = faced = _FacedProcessor(self, rules.processor)
             rules.on_ending = faced._on_ending if rules.on_ending is not None else None
 
     def _own_codec(self, format: Any) -> Codec | None:
         codec = self.codecs.get(format)
-        if codec is None or (format in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)):
-            return None
-        return codec  # type: ignore[no-any-return]
+        return None if codec is self._own_codecs.get(format) else codec
 
     def _emit_span_metrics(self, span: Span, join: bool = False) -> Span:
         metrics, sampled = self.metrics, span.is_sampled()
@@ -309,34 +314,58 @@ class _AskedSampler(Sampler):
         if above.is_valid:
             decision = Decision.RECORD_AND_SAMPLE if above.trace_flags.sampled else Decision.DROP
             return SamplingResult(decision, attributes, above.trace_state)
-        try:
-            sampled, tags = self._tracer.sampler.is_sampled(trace_id, name)
-        except Exception:
-            warn_once("jaeger_client.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
-            sampled, tags = False, {}
+        sampled, tags = self.decide_root(trace_id, name)
         if not sampled:
             return SamplingResult(Decision.DROP)
         return SamplingResult(Decision.RECORD_AND_SAMPLE, {**(attributes or {}), **tags})
+
+    def decide_root(self, trace_id: int, name: str) -> tuple[bool, dict[str, Any]]:
+        """Return the sampler's decision; what :mod:`ot_bridge.recorder` asks instead of :meth:`should_sample`."""
+        try:
+            sampler = self._tracer.sampler
+            sampled, tags = sampler.is_sampled(trace_id, name)
+            if not sampled or isinstance(sampler, DecidingSampler):
+                return sampled, tags
+            return True, {clean_key(key): clean_value(value) for key, value in tags.items()}
+        except Exception:
+            warn_once("jaeger_client.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
+            return False, {}
 
     def get_description(self) -> str:
         return f"jaeger_client({self._tracer.sampler})"
 
 
 class _FacedProcessor(SpanProcessor):
-    """Shows the tracer's spans to OpenTelemetry's processors as those know them."""
+    """Shows the tracer's spans to OpenTelemetry's processors as those know them.
 
-    def __init__(self, processor: Any) -> None:
+    With the reporter for the only processor, which is the rule, nobody has to be shown anything: that way, and the two
+    objects that it saves, is a quarter of a span.
+    """
+
+    def __init__(self, tracer: Tracer, processor: Any) -> None:
+        self._tracer = tracer
         self._processor = processor
+        self._reporter_only = getattr(processor, "_span_processors", None)
+
+    def _is_plain(self) -> bool:
+        only = self._reporter_only
+        return only is not None and self._processor._span_processors is only
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
-        self._processor.on_start(otel_face(span), parent_context)
+        if getattr(self._tracer.reporter, "sees_start", False) or not self._is_plain():
+            self._processor.on_start(otel_face(span), parent_context)
 
     def _on_ending(self, span: SdkSpan) -> None:
-        self._processor._on_ending(otel_face(span))
+        if not self._is_plain():
+            self._processor._on_ending(otel_face(span))
 
     def on_end(self, span: ReadableSpan) -> None:
         if type(span) is not RecordedSpan:
             self._processor.on_end(span)
+            return
+        if self._is_plain():
+            if span._context.sampled:
+                self._tracer.report_span(span)
             return
         span._ending = span  # for _ToReporter, which sees only the face; a cycle, so not for longer
         try:

@@ -11,7 +11,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
 from ot_bridge import telemetry
-from ot_bridge.sampling.decisions import Decider
+from ot_bridge.sampling.decisions import Answer, Decider
 
 __all__ = ["JaegerSampler", "RootSampler"]
 
@@ -44,16 +44,20 @@ class RootSampler(Sampler):
     ) -> SamplingResult:
         above = get_current_span(parent_context).get_span_context()
         state = above.trace_state if above.is_valid else None
-        try:
-            sampled, tags = self.decider.decide(trace_id, name)
-        except Exception:
-            telemetry.warn_once("sampler.failed", "a sampler failed to decide; not sampled", exc_info=True)
-            sampled, tags = False, {}
+        sampled, tags = self.decide(trace_id, name)
         if not sampled:
             return SamplingResult(_DROP, None, state)
         if not above.is_valid:
             attributes = {**(attributes or {}), **tags}  # type: ignore[dict-item]  # numbers, texts and bools
         return SamplingResult(_SAMPLE, attributes, state)
+
+    def decide(self, trace_id: int, name: str) -> Answer:
+        """Return the decider's answer; no where it raises."""
+        try:
+            return self.decider.decide(trace_id, name)
+        except Exception:
+            telemetry.warn_once("sampler.failed", "a sampler failed to decide; not sampled", exc_info=True)
+            return False, {}
 
     def get_description(self) -> str:
         name, _, parts = repr(self.decider).partition("(")
@@ -72,8 +76,11 @@ class JaegerSampler(ParentBased):
     """
 
     def __init__(self, decider: Decider) -> None:
-        super().__init__(RootSampler(decider))
+        root = RootSampler(decider)
+        super().__init__(root)
         self.decider = decider
+        self.decide_root = root.decide
+        """What :mod:`ot_bridge.recorder` asks instead of :meth:`should_sample`."""
 
     def close(self) -> None:
         """Stop what the decider does in the background."""
