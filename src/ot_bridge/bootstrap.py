@@ -132,7 +132,7 @@ def _install(
     provider = _real(given) or existing
     owned = provider is None
     if provider is None:
-        provider = build_provider(service_name, build_processors)
+        provider = build_provider(service_name, build_processors, sampler=settings.sampler)
     try:
         tracer = BridgeTracer(provider, settings=settings)
     except BaseException:
@@ -153,7 +153,7 @@ def _install(
         atexit.register(tracer.close)
         undo.callback(atexit.unregister, tracer.close)
     else:
-        _tell_of_foreign(provider, existing, service_name)
+        _tell_of_foreign(provider, existing, service_name, settings)
     return installation
 
 
@@ -200,7 +200,9 @@ def _set_opentracing(tracer: BridgeTracer, undo: contextlib.ExitStack) -> None:
     undo.callback(restore)
 
 
-def _tell_of_foreign(provider: TracerProvider, existing: TracerProvider | None, service_name: str | None) -> None:
+def _tell_of_foreign(
+    provider: TracerProvider, existing: TracerProvider | None, service_name: str | None, settings: Settings
+) -> None:
     _logger.info("using the %s that is there, with its own exporters", type(provider).__qualname__)
     if existing not in (None, provider):
         telemetry.warn_once(
@@ -210,6 +212,10 @@ def _tell_of_foreign(provider: TracerProvider, existing: TracerProvider | None, 
     if service_name is not None and name != service_name:
         telemetry.warn_once(
             "install.service_name", "service_name=%r has no effect: the provider in use says %r", service_name, name
+        )
+    if settings.sampler is not None:
+        telemetry.warn_once(
+            "install.sampler", "sampler=%r has no effect: the provider in use has its own", settings.sampler
         )
 
 

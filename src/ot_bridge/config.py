@@ -19,6 +19,7 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
+from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_spec
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
 
@@ -190,6 +191,23 @@ def _text() -> Kind:
     return Kind(wanted, accept, str)
 
 
+def _sampler() -> Kind:
+    def accept(value: object) -> object:
+        if value is None:
+            return None
+        try:
+            read_spec(value)
+        except SpecError as reason:
+            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
+        return value
+
+    return Kind(f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER", accept, _none_or_text)
+
+
+def _none_or_text(text: str) -> object:
+    return None if text.lower() == "none" else text
+
+
 class Setting(NamedTuple):
     """One row: a field of :class:`Settings` as data."""
 
@@ -256,6 +274,11 @@ class Settings:
     )
     late_sampling: bool = _field(
         _flag(), default=False, meaning="Record every span and take sampling.priority into account until finish."
+    )
+    sampler: str | None = _field(
+        _sampler(),
+        None,
+        "Jaeger's sampler of the provider that install builds: NAME:ARG, see docs/sampling.md.",
     )
     stringify_sequences: bool = _field(
         _flag(), default=False, meaning="Lists become text, as in jaeger-client, instead of arrays."

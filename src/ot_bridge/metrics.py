@@ -75,7 +75,13 @@ INSTRUMENTS: Final = (
         "ot_bridge.span.problems",
         "{problem}",
         "Calls on spans and tracers that had no effect, or another one than asked for",
-        ("span.", "start.", "parent.", "tag.", "sampling."),
+        ("span.", "start.", "parent.", "tag.", "sampling.", "sampler.", "throttler."),
+    ),
+    Instrument(
+        "ot_bridge.sampler.polls", "{poll}", "Questions to the endpoint of a remote sampler", ("sampler.remote.",)
+    ),
+    Instrument(
+        "ot_bridge.throttler.polls", "{poll}", "Questions to the endpoint of a throttler", ("throttler.remote.",)
     ),
     Instrument("ot_bridge.scope.problems", "{problem}", "Scopes closed elsewhere or out of order", ("scope.",)),
     Instrument(

@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 from ot_bridge.baggage import LiveBaggage, baggage_of, texts
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context, get_current
 from ot_bridge.propagator import debug_id_of, refused_of
-from ot_bridge.recording import RecordingSpan
+from ot_bridge.recording import RECORDING_CLASSES
 from ot_bridge.scope import BridgeScopeManager
 from ot_bridge.span import BridgeSpan
 from ot_bridge.telemetry import count
@@ -106,10 +106,11 @@ def _new_parent(context: Context, above: SpanContext | None, baggage: dict[str, 
 def active_parent(manager: BridgeScopeManager) -> Parent:
     """Return what a new span starts from when nothing is said: the active span."""
     context, span = manager.current()
-    if type(span) is RecordingSpan:
-        own = span._context
+    if type(span) in RECORDING_CLASSES:
+        recorded: Any = span
+        own: BridgeSpanContext = recorded._context
         held = context.get(BAGGAGE_KEY)
-        baggage = own.items if type(held) is LiveBaggage and held.owner is span else baggage_of(span, context)
+        baggage = own.items if type(held) is LiveBaggage and held.owner is recorded else baggage_of(recorded, context)
         return _new_parent(context, own, baggage)
     if span is None and not context:
         return _new_parent(context, None, _NONE)

@@ -18,11 +18,12 @@ from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_ON, ParentBased, Sampler, TraceIdRatioBased
 
-from ot_bridge import telemetry
+from ot_bridge import sampling, telemetry
 from ot_bridge.environment import VARIABLE, build_named, read, read_number, wrong
 from ot_bridge.errors import ConfigError
+from ot_bridge.sampler_specs import ENTRY_POINT_PREFIX, SAMPLER_ROWS
 
-__all__ = ["SAMPLERS", "build_provider", "host_attributes", "is_disabled"]
+__all__ = ["SAMPLERS", "build_provider", "host_attributes", "is_disabled", "sampler_from_env"]
 
 _logger = logging.getLogger("ot_bridge")
 
@@ -61,7 +62,7 @@ def build_provider(
     service_name: str | None,
     build_processors: Callable[[], Iterable[SpanProcessor]],
     *,
-    sampler: Sampler | None = None,
+    sampler: str | Sampler | None = None,
     attributes: Mapping[str, str | bool | int | float] | None = None,
 ) -> TracerProvider:
     """Build a provider that is nobody's global yet and that does not shut itself down at exit.
@@ -70,23 +71,28 @@ def build_provider(
         service_name: wins over ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES``; None leaves it to them.
         build_processors: called last, when all else is valid, as it may start threads; not called when
             ``OTEL_SDK_DISABLED`` is true.
-        sampler: None for the one that ``OTEL_TRACES_SAMPLER`` names.
+        sampler: a Sampler, or as in ``Settings.sampler``; wins over ``OTEL_TRACES_SAMPLER``, None leaves it to that.
         attributes: more of the resource; ``OTEL_RESOURCE_ATTRIBUTES`` come on top.
 
     Raises:
-        ConfigError: a variable cannot be used.
+        ConfigError: a variable or the sampler cannot be used. Nothing is left running.
     """
     if is_disabled():
         return TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
-    provider = TracerProvider(
-        sampler=sampler or _build_sampler(),
-        resource=_build_resource(service_name, attributes or {}),
-        id_generator=_build_id_generator(),
-        span_limits=_build_limits(),
-        shutdown_on_exit=False,
-    )
-    for processor in build_processors():
-        provider.add_span_processor(processor)
+    resource, ids, limits = _build_resource(service_name, attributes or {}), _build_id_generator(), _build_limits()
+    # Last but for the processors: a remote sampler asks at once, in a thread.
+    if not isinstance(sampler, Sampler):
+        sampler = _build_sampler(sampler, str(resource.attributes[SERVICE_NAME]))
+    try:
+        provider = TracerProvider(
+            sampler=sampler, resource=resource, id_generator=ids, span_limits=limits, shutdown_on_exit=False
+        )
+        for processor in build_processors():
+            provider.add_span_processor(processor)
+    except BaseException:
+        if isinstance(sampler, sampling.JaegerSampler):
+            sampler.close()
+        raise
     return provider
 
 
@@ -127,15 +133,35 @@ def _build_limits() -> SpanLimits:
         raise ConfigError(f"cannot use a span limit ({VARIABLE}): {error}") from error
 
 
-def _build_sampler() -> Sampler:
-    name = read(_SAMPLER) or "parentbased_always_on"
+def sampler_from_env(settings_sampler: str | None, service_name: str) -> Sampler | None:
+    """Return the sampler that ``Settings.sampler`` or ``OTEL_TRACES_SAMPLER`` names; None when neither does.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if settings_sampler is None and read(_SAMPLER) is None:
+        return None
+    return _build_sampler(settings_sampler, service_name)
+
+
+def _build_sampler(spec: str | None, service_name: str) -> Sampler:
+    chosen = read(_SAMPLER)
+    if spec is not None:
+        if chosen is not None:
+            _logger.info("the sampler is %s, as the settings say; %s=%s is not used", spec, _SAMPLER, chosen)
+        return sampling.build(spec, service_name=service_name)
+    name = chosen or "parentbased_always_on"
     if name.lower() in SAMPLERS:
         return SAMPLERS[name.lower()]()
+    own = name.removeprefix(ENTRY_POINT_PREFIX)
+    if own != name and own in SAMPLER_ROWS:  # not by its entry point, which cannot know the name that install was given
+        return sampling.build_from_variable(own, read(_SAMPLER_ARG), service_name=service_name)
 
     def build(factory: Callable[[str | None], object]) -> object:
         return factory(read(_SAMPLER_ARG))
 
-    return build_named(_SAMPLER, name, _SAMPLER_GROUP, Sampler, known=SAMPLERS, build=build)  # type: ignore[type-abstract]
+    known = (*SAMPLERS, *(row.entry_point for row in SAMPLER_ROWS.values()))
+    return build_named(_SAMPLER, name, _SAMPLER_GROUP, Sampler, known=known, build=build)  # type: ignore[type-abstract]
 
 
 def _build_id_generator() -> IdGenerator:

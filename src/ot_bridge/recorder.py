@@ -21,7 +21,7 @@ from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules
-from ot_bridge.span import BridgeSpan, UnsampledSpan
+from ot_bridge.span import BridgeSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
@@ -54,6 +54,9 @@ class SpanRecorder:
         self._rules = SpanRules(tracer._span_limits, tracer.span_processor, scope, settings)
         self._late_sampling = settings.late_sampling
         self._short_ids = settings.trace_id_bits == 64
+        # A sampler of ot_bridge's own kind: it follows the parent, and this decides where there is none.
+        self._root_sampler = tracer.sampler
+        self._decide_root: Callable[[int, str], tuple[bool, Any]] | None = getattr(tracer.sampler, "decide_root", None)
         self._is_enabled = getattr(tracer, "_is_enabled", None)  # the tracer configurator, since SDK 1.40
         self._is_random = getattr(tracer.id_generator, "is_trace_id_random", bool)  # since SDK 1.42
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
@@ -162,6 +165,18 @@ class SpanRecorder:
         if sampler is ALWAYS_ON or (sampler is DEFAULT_ON and (above is None or above.trace_flags & 1)):
             # What these two constants answer is known; to ask them costs a tenth of a span.
             return _SAMPLE, state, debug, attributes
+        decide = self._decide_root
+        if decide is not None and sampler is self._root_sampler:
+            # What should_sample would answer, without the three objects that carry it: a fifth of a span. As in
+            # jaeger-client, what is forced is not the sampler's choice, and not counted as one.
+            if debug or (above is not None and above.trace_flags & 1):
+                return _SAMPLE, state, debug, attributes
+            sampled, found = (False, {}) if above is not None else decide(trace_id, name)
+            if sampled:
+                return _SAMPLE, None, False, attributes | found
+            if not self._late_sampling:
+                return _DROP, state, False, attributes
+            return _RECORD, state, False, attributes
         result = sampler.should_sample(parent.context, trace_id, name, kind, attributes, parent.links)
         decision = result.decision
         forced = debug

@@ -29,7 +29,7 @@ from ot_bridge.context import (
     get_current,
 )
 from ot_bridge.locks import fork_safe_lock
-from ot_bridge.recording import RecordingSpan
+from ot_bridge.recording import RECORDING_CLASSES
 from ot_bridge.span import BridgeSpan, record_failure
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.wrapped import view_of
@@ -64,7 +64,7 @@ class BridgeScope(opentracing.Scope):
         top = prior.get(SCOPE_KEY)
         if top is not None and top._closed:  # type: ignore[attr-defined]
             prior = _live(prior)
-        otel_span, baggage = (span, live(span)) if type(span) is RecordingSpan else otel_side(span)
+        otel_span, baggage = (span, live(span)) if type(span) in RECORDING_CLASSES else otel_side(span)
         self._manager = manager
         self._span = span
         self._finish_on_close = finish_on_close
@@ -266,7 +266,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
 
     def activate(self, span: Any, finish_on_close: bool = True) -> BridgeScope:
         """Make a span active until the scope is closed; None makes no span active."""
-        return BridgeScope(self, span if type(span) is RecordingSpan else self._seen(span), finish_on_close)
+        return BridgeScope(self, span if type(span) in RECORDING_CLASSES else self._seen(span), finish_on_close)
 
     @property
     def active(self) -> Any:

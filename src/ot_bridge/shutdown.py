@@ -27,12 +27,14 @@ _LONGEST_S: Final = 86_400.0
 def shutdown_provider(provider: object, timeout_s: float) -> bool:
     """Shut the provider's processors down, in their order, within about ``timeout_s`` seconds. Never raises.
 
-    Each processor gets an equal share of the time that is left. Works from an ``atexit`` handler too.
+    Each processor gets an equal share of the time that is left. A sampler that has a ``close`` is closed before them.
+    Works from an ``atexit`` handler too.
 
     Returns:
         True when all ended in time, False when spans may have been lost. A provider that cannot be shut down: True.
     """
     timeout_s = _bound(timeout_s)
+    _close_sampler(provider)
     processors = _processors(provider)
     if processors is None:
         shutdown = getattr(provider, "shutdown", None)
@@ -97,6 +99,15 @@ def _flat(processors: Iterable[SpanProcessor]) -> Iterator[SpanProcessor]:
             yield from _flat(inner)
         else:
             yield processor
+
+
+def _close_sampler(provider: object) -> None:
+    close = getattr(getattr(provider, "sampler", None), "close", None)
+    if callable(close):
+        try:
+            close()
+        except Exception as error:
+            telemetry.warn_once("close.error", "closing the sampler failed: %s: %s", type(error).__name__, error)
 
 
 def _shut_down(processor: SpanProcessor, timeout_s: float) -> bool:

@@ -13,8 +13,6 @@ see "What jaeger_client's drop-in does not do" in compat_matrix.md.
 Source: jaeger-client-python 4.8.0.
 """
 
-from ot_bridge.jaeger_client.constants import VERSION as __version__
-from ot_bridge.jaeger_client.span_context import SpanContext  # isort: split
 from ot_bridge.jaeger_client.config import Config
 from ot_bridge.jaeger_client.sampler import (
     ConstSampler,
@@ -23,7 +21,10 @@ from ot_bridge.jaeger_client.sampler import (
     RemoteControlledSampler,
 )
 from ot_bridge.jaeger_client.span import Span
+from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.tracer import Tracer
+
+__version__ = "4.8.0"
 
 __all__ = [
     "Config",

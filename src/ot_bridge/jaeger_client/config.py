@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 import opentracing
 
 from ot_bridge import bootstrap
+from ot_bridge.config import Settings
 from ot_bridge.environment import closest
 from ot_bridge.errors import ConfigError
 from ot_bridge.jaeger_client import constants
@@ -20,6 +21,7 @@ from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, Metri
 from ot_bridge.jaeger_client.reporter import BaseReporter, CompositeReporter, LoggingReporter, Reporter
 from ot_bridge.jaeger_client.sampler import (
     ConstSampler,
+    OtelSampler,
     ProbabilisticSampler,
     RateLimitingSampler,
     RemoteControlledSampler,
@@ -28,6 +30,7 @@ from ot_bridge.jaeger_client.sampler import (
 from ot_bridge.jaeger_client.throttler import RemoteThrottler
 from ot_bridge.jaeger_client.tracer import Tracer
 from ot_bridge.jaeger_client.utils import ErrorReporter, get_boolean
+from ot_bridge.provider import sampler_from_env
 
 __all__ = ["Config"]
 
@@ -299,7 +302,9 @@ class Config:
     def new_tracer(self, io_loop: Any = None) -> Tracer:
         """Make a tracer that is nobody's global one."""
         channel = self._create_local_agent_channel(io_loop=io_loop)
-        sampler = self.sampler
+        # Who sets a variable of the bridge's or of OpenTelemetry's knows of them; the config does not.
+        told = sampler_from_env(Settings.from_env().sampler, self.service_name)
+        sampler = self.sampler if told is None else OtelSampler(told)
         if sampler is None:
             sampler = RemoteControlledSampler(
                 channel=channel,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = "4.8.0"
-
 MAX_ID_BITS: Final = 64
 _max_id_bits: Final = 64
 _max_trace_id_bits: Final = 128
@@ -19,7 +17,7 @@ BAGGAGE_HEADER_PREFIX: Final = "uberctx-"
 DEBUG_ID_HEADER_KEY: Final = "jaeger-debug-id"
 BAGGAGE_HEADER_KEY: Final = "jaeger-baggage"
 
-JAEGER_CLIENT_VERSION: Final = f"Python-{VERSION}"
+JAEGER_CLIENT_VERSION: Final = "Python-4.8.0"
 JAEGER_VERSION_TAG_KEY: Final = "jaeger.version"
 JAEGER_HOSTNAME_TAG_KEY: Final = "hostname"
 JAEGER_IP_TAG_KEY: Final = "ip"

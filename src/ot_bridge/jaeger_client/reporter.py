@@ -33,6 +33,8 @@ class BaseReporter:
 
     processors: tuple[SpanProcessor, ...] = ()
     """What exports spans here, native ones too; empty for a reporter that does something else with them."""
+    sees_start: bool = False
+    """Whether :attr:`processors` want to be told of a span when it starts."""
 
     def report_span(self, span: Span) -> None:
         """Take a finished span."""
@@ -126,6 +128,7 @@ class Reporter(BaseReporter):
         else:
             default_logger.info("spans go to the exporters of the TracerProvider that is there")
             self.processors = (_SharedProcessor(existing),)
+            self.sees_start = True
         self._close_timeout_s = Settings.from_env().close_timeout_s
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -167,6 +170,11 @@ class CompositeReporter(BaseReporter):
         """Those of all the reporters."""
         return tuple(one for reporter in self.reporters for one in getattr(reporter, "processors", ()))
 
+    @property
+    def sees_start(self) -> bool:  # type: ignore[override]
+        """Whether one of them does."""
+        return any(getattr(reporter, "sees_start", False) for reporter in self.reporters)
+
     def set_process(self, service_name: str, tags: Any, max_length: int) -> None:
         for reporter in self.reporters:
             reporter.set_process(service_name, tags, max_length)
@@ -176,7 +184,8 @@ class CompositeReporter(BaseReporter):
             reporter.report_span(span)
 
     def close(self) -> Any:
-        return future_result(all([_result_of(reporter.close()) for reporter in self.reporters]))
+        results = [_result_of(reporter.close()) for reporter in self.reporters]
+        return future_result(all(results))
 
 
 class ReporterMetrics:

@@ -9,6 +9,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import sampling as sdk_sampling
+
 from ot_bridge.jaeger_client.constants import (
     DEFAULT_SAMPLING_INTERVAL,
     SAMPLER_TYPE_CONST,
@@ -73,7 +76,7 @@ class Sampler:
     __hash__ = object.__hash__
 
 
-class _DecidingSampler(Sampler):
+class DecidingSampler(Sampler):
     """A sampler over one decision rule."""
 
     def __init__(self, decider: Decider, shown: Any) -> None:
@@ -91,7 +94,7 @@ class _DecidingSampler(Sampler):
         return f"{type(self).__name__}({self._shown})"
 
 
-class ConstSampler(_DecidingSampler):
+class ConstSampler(DecidingSampler):
     """Samples every trace, or none."""
 
     def __init__(self, decision: bool) -> None:
@@ -99,7 +102,7 @@ class ConstSampler(_DecidingSampler):
         self.decision = decision
 
 
-class ProbabilisticSampler(_DecidingSampler):
+class ProbabilisticSampler(DecidingSampler):
     """Samples this share of the traces, from 0 to 1, by their ids.
 
     Raises:
@@ -113,7 +116,7 @@ class ProbabilisticSampler(_DecidingSampler):
         self.boundary = rate * self.max_number
 
 
-class RateLimitingSampler(_DecidingSampler):
+class RateLimitingSampler(DecidingSampler):
     """Samples at most so many traces per second.
 
     Raises:
@@ -136,7 +139,7 @@ class RateLimitingSampler(_DecidingSampler):
         return self.decider.update(max_traces_per_second)
 
 
-class GuaranteedThroughputProbabilisticSampler(_DecidingSampler):
+class GuaranteedThroughputProbabilisticSampler(DecidingSampler):
     """Samples this share of one operation's traces, and at least so many per second."""
 
     decider: GuaranteedThroughput
@@ -152,7 +155,7 @@ class GuaranteedThroughputProbabilisticSampler(_DecidingSampler):
         self._shown = f"{self.operation}, {rate:f}, {lower_bound:f}"
 
 
-class AdaptiveSampler(_DecidingSampler):
+class AdaptiveSampler(DecidingSampler):
     """Guaranteed throughput for each operation by itself.
 
     Args:
@@ -175,7 +178,7 @@ class AdaptiveSampler(_DecidingSampler):
         self._shown = f"{rate:f}, {bound:f}, {self.max_operations}"
 
 
-class RemoteControlledSampler(_DecidingSampler):
+class RemoteControlledSampler(DecidingSampler):
     """Samples as the agent's sampling endpoint says.
 
     Args:
@@ -209,6 +212,26 @@ class RemoteControlledSampler(_DecidingSampler):
 
     def __str__(self) -> str:
         return f"RemoteControlledSampler({self.decider.current!r})"
+
+
+class OtelSampler(Sampler):
+    """An OpenTelemetry sampler, by the name that Jaeger's tracers call one; it is asked about roots only."""
+
+    def __init__(self, sampler: sdk_sampling.Sampler) -> None:
+        super().__init__()
+        self.sampler = sampler
+
+    def is_sampled(self, trace_id: int, operation: str = "") -> tuple[bool, Any]:
+        result = self.sampler.should_sample(Context(), trace_id, operation)
+        return result.decision is sdk_sampling.Decision.RECORD_AND_SAMPLE, result.attributes or {}
+
+    def close(self) -> None:
+        close = getattr(self.sampler, "close", None)
+        if callable(close):
+            close()
+
+    def __str__(self) -> str:
+        return self.sampler.get_description()
 
 
 class _Asked(Decider):

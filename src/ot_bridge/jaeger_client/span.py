@@ -21,10 +21,10 @@ from ot_bridge.jaeger_client.codecs import span_context_to_string
 from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
-from ot_bridge.recording import RecordingSpan
+from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count
-from ot_bridge.values import to_ns, to_text
+from ot_bridge.values import to_ns
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["DEBUG_FLAG", "SAMPLED_FLAG", "RecordedSpan", "Span", "SpanView", "UnrecordedSpan", "otel_face"]
 
 _PRIORITY: Final = "sampling.priority"
+_PLAIN: Final = frozenset({str, int, float, bool})
 _SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
 
 
@@ -51,12 +52,13 @@ class Span(BridgeSpan):
     references: list[opentracing.Reference] | None = None
     _start_time: int = 0
     _end_time: int | None = None
-    _seen_tags: list[tuple[str, Any]] | None = None  # as they were set, cleaned: a span keeps nobody's objects alive
-    _seen_logs: list[tuple[float, list[tuple[str, Any]]]] | None = None
+    _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
+    _seen_logs: list[tuple[Any, list[tuple[Any, Any]]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
     _update_lock: threading.Lock | None = None
+    _ending: Span  # there while the span is handed to the processors
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: PYI034  (what it returns is a subclass)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is not Span:
             return super().__new__(cls)
         return _built(*args, **kwargs)
@@ -110,7 +112,7 @@ class Span(BridgeSpan):
         """The logs, in order; a list of the caller's own."""
         limit = self.tracer.max_tag_value_length
         return [
-            Log(thrift.timestamp_micros(at), [thrift.make_tag(key, value, limit) for key, value in fields])
+            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, limit) for key, value in fields])
             for at, fields in self._seen_logs or ()
         ]
 
@@ -120,33 +122,6 @@ class Span(BridgeSpan):
         if self._update_lock is None:
             self._update_lock = threading.Lock()
         return self._update_lock
-
-    def set_tag(self, key: Any, value: Any) -> Span:
-        """Set a tag; what ``sampling.priority`` means is Jaeger's rule."""
-        if key == _PRIORITY:
-            value = read_priority(value)
-            if value is None or (value and self.is_debug()):
-                return self
-            if value and not self.tracer.is_debug_allowed(self.operation_name):
-                return self
-        super().set_tag(key, value)
-        if self._context.sampled and self._end_time is None:
-            self._see_tag(key, value)
-        return self
-
-    def log_kv(self, key_values: Any, timestamp: Any = None) -> Span:
-        """Add a log; ``timestamp`` is a Unix time in seconds, default now."""
-        super().log_kv(key_values, timestamp)
-        if self._context.sampled and self._end_time is None:
-            try:
-                limit = self.tracer.max_traceback_length
-                fields = [(to_text(key), thrift.plain_value(value, limit)) for key, value in key_values.items()]
-                if self._seen_logs is None:
-                    self._seen_logs = []
-                self._seen_logs.append((float(timestamp) if timestamp else time(), fields))
-            except Exception:
-                count("jaeger_client.log_not_seen")
-        return self
 
     def set_baggage_item(self, key: Any, value: Any) -> Span:
         """Set one item, or delete it when ``value`` is None, and log that on a sampled span."""
@@ -172,18 +147,44 @@ class Span(BridgeSpan):
 
     __str__ = __repr__
 
-    def _see_tag(self, key: Any, value: Any) -> None:
-        seen = self._seen_tags
-        if seen is None:
-            seen = self._seen_tags = []
-        seen.append((to_text(key), thrift.plain_value(value, self.tracer.max_traceback_length)))
-
 
 class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have names of their own for the times
     """A span that is recorded."""
 
+    def set_tag(self, key: Any, value: Any) -> RecordedSpan:
+        """Set a tag; what ``sampling.priority`` means is Jaeger's rule."""
+        if key == _PRIORITY:
+            value = read_priority(value)
+            if value is None or (value and (self.is_debug() or not self.tracer.is_debug_allowed(self.operation_name))):
+                return self
+        RecordingSpan.set_tag(self, key, value)
+        if self._end_time is None:
+            if self._seen_tags is None:
+                self._seen_tags = []
+            self._seen_tags.append((key, value if type(value) in _PLAIN else thrift.plain_value(value)))
+        return self
+
+    def log_kv(self, key_values: Any, timestamp: Any = None) -> RecordedSpan:
+        """Add a log; ``timestamp`` is a Unix time in seconds, default now."""
+        RecordingSpan.log_kv(self, key_values, timestamp)
+        if self._end_time is None:
+            try:
+                fields = [
+                    (key, value if type(value) in _PLAIN else thrift.plain_value(value))
+                    for key, value in key_values.items()
+                ]
+                if self._seen_logs is None:
+                    self._seen_logs = []
+                self._seen_logs.append((timestamp or time(), fields))
+            except Exception:
+                count("jaeger_client.log_not_seen")
+        return self
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: whoever makes it has filled it, and after that Python calls this for ``Span(...)``."""
+
+
+RECORDING_CLASSES.add(RecordedSpan)
 
 
 class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
@@ -193,20 +194,20 @@ class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._start_time = time_ns()
 
-    def set_tag(self, key: Any, value: Any) -> Span:
+    def set_tag(self, key: Any, value: Any) -> UnrecordedSpan:
         """Do nothing, except for ``sampling.priority``: what comes after it is recorded, as Jaeger does it."""
-        recorder = self.tracer._recorder
-        if key == _PRIORITY and recorder is not None and read_priority(value):
-            if self.tracer.is_debug_allowed(self.operation_name):
-                self._context = self._context.with_sampling(sampled=True, debug=True)
+        if key == _PRIORITY and read_priority(value) and self.tracer.is_debug_allowed(self.operation_name):
+            recorder = self.tracer._recorder
+            self._context = self._context.with_sampling(sampled=True, debug=True)
+            if recorder is not None:
                 self.__class__ = RecordedSpan  # type: ignore[assignment]
                 recorder.promote(cast("RecordingSpan", self), self._start_time)
                 RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
-                self._see_tag(key, value)
+                self._seen_tags = [(_PRIORITY, 1)]
         return self
 
 
-class SpanView(Span, WrappedSpan):  # type: ignore[misc]
+class SpanView(Span, WrappedSpan):
     """A native span, or one of another provider, seen as Jaeger would show it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -224,7 +225,7 @@ def otel_face(span: Any) -> Any:
 
 
 def read_priority(value: Any) -> int | None:
-    """Return 1 or 0 for what a ``sampling.priority`` asks for, by Jaeger's rule: any integer but 0; None to ignore it."""
+    """Return 1 or 0 for what a ``sampling.priority`` asks for; None to ignore it. By Jaeger's rule -1 is 1, too."""
     try:
         return 1 if int(value) else 0
     except (TypeError, ValueError, OverflowError):
@@ -236,11 +237,12 @@ def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
     if type(span) is not RecordedSpan or not (tags or _SAMPLER_TAGS[0] in span._attributes):
         return
     try:
-        for key, value in (tags or {}).items():
-            span._see_tag(key, value)
-        for key in _SAMPLER_TAGS:
-            if key in span._attributes:
-                span._see_tag(key, span._attributes[key])
+        plain = thrift.plain_value
+        seen = [(key, value if type(value) in _PLAIN else plain(value)) for key, value in (tags or {}).items()]
+        attributes = span._attributes
+        if _SAMPLER_TAGS[0] in attributes:
+            seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
+        span._seen_tags = seen
     except Exception:
         count("jaeger_client.tags_not_seen")
 

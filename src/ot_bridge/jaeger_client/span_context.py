@@ -31,9 +31,10 @@ def _unchangeable(name: str, read: Callable[[Any], int | None]) -> Any:
     def refuse(self: SpanContext, value: Any) -> None:
         warn_once(
             f"jaeger_client.context.{name}",
-            "SpanContext.%s cannot be changed, it stays %r: build a SpanContext with the ids that are wanted, and start "
-            "the span with child_of=that context",
+            "SpanContext.%s cannot be changed to %r, it stays %r: build a SpanContext with the ids that are "
+            "wanted, and start the span with child_of=that",
             name,
+            value,
             read(self),
         )
 
@@ -74,10 +75,10 @@ class SpanContext(BridgeSpanContext):
     @classmethod
     def seen(cls, context: BridgeSpanContext, parent_id: int | None = None) -> SpanContext:
         """Return a context of the bridge as Jaeger would show it."""
-        return tuple.__new__(cls, (*tuple(context)[:10], parent_id))
+        return tuple.__new__(cls, tuple.__add__(context[:10], (parent_id,)))
 
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return (self.trace_id, self.span_id, self.parent_id, self.flags, self.items, self.debug_id)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (tuple(self),)
 
     # None where there is nothing, and properties that may be assigned to: old code does both.
     trace_id = _unchangeable("trace_id", lambda self: self[0] or None)
@@ -86,7 +87,7 @@ class SpanContext(BridgeSpanContext):
     flags = _unchangeable("flags", lambda self: BridgeSpanContext.flags.__get__(self) if self[5] else None)
 
     @property
-    def baggage(self) -> dict[str, str]:  # type: ignore[override]
+    def baggage(self) -> dict[str, str]:
         """The baggage items, in a dict of the caller's own."""
         return dict(self.items)
 
@@ -104,3 +105,7 @@ class SpanContext(BridgeSpanContext):
     def with_debug_id(debug_id: str) -> SpanContext:
         """Return a context that has a debug id only."""
         return SpanContext(None, None, None, None, debug_id=debug_id)
+
+
+def _restored(fields: tuple[Any, ...]) -> SpanContext:
+    return tuple.__new__(SpanContext, fields)

@@ -46,7 +46,9 @@ def make_tag(
     cut = max_traceback_length if isinstance(value, TracebackType) else max_length
     value = plain_value(value, max_traceback_length)
     name, kind = _FIELDS.get(type(value), ("vStr", TagType.STRING))
-    return Tag(key=to_text(key), vType=kind, **{name: value[:cut] if isinstance(value, str) else value})
+    tag = Tag(key=to_text(key), vType=kind)
+    setattr(tag, name, value[:cut] if isinstance(value, str) else value)
+    return tag
 
 
 def make_tags(

@@ -21,14 +21,31 @@ from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
 from ot_bridge.jaeger_client import constants
-from ot_bridge.jaeger_client.codecs import B3Codec, BinaryCodec, Codec, TextCodec, ZipkinCodec, ZipkinSpanFormat, header_name
+from ot_bridge.jaeger_client.codecs import (
+    B3Codec,
+    BinaryCodec,
+    Codec,
+    TextCodec,
+    ZipkinCodec,
+    ZipkinSpanFormat,
+    header_name,
+)
 from ot_bridge.jaeger_client.ioloop_util import future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
-from ot_bridge.jaeger_client.span import RecordedSpan, Span, SpanView, UnrecordedSpan, otel_face, read_priority, see_initial
+from ot_bridge.jaeger_client.sampler import DecidingSampler
+from ot_bridge.jaeger_client.span import (
+    RecordedSpan,
+    Span,
+    SpanView,
+    UnrecordedSpan,
+    otel_face,
+    read_priority,
+    see_initial,
+)
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
-from ot_bridge.telemetry import warn_once
+from ot_bridge.telemetry import count, warn_once
 from ot_bridge.tracer import BridgeTracer
 from ot_bridge.values import clean_key, clean_value
 
@@ -67,7 +84,7 @@ class Tracer(BridgeTracer):
             ``OT_BRIDGE_*`` wins over what is passed here.
     """
 
-    _recording_class = RecordedSpan  # type: ignore[assignment]
+    _recording_class = RecordedSpan
     _unsampled_class = UnrecordedSpan
     _wrapped_class = SpanView
     _owns_provider = True
@@ -126,10 +143,16 @@ class Tracer(BridgeTracer):
             **_host_tags(),
             **(tags or {}),
         }
+        # What the bridge's propagator reads and writes by itself.
+        self._own_codecs = {
+            name: codec
+            for name, codec in self.codecs.items()
+            if name in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)
+        }
         if throttler is not None:
             self.tags[constants.CLIENT_UUID_TAG_KEY] = client_id = self.random.getrandbits(63)
             throttler.set_client_id(client_id)
-        settings = {
+        settings: dict[str, Any] = {
             "references": "jaeger",
             "strict_extract": True,
             "trace_id_bits": self.max_trace_id_bits,
@@ -175,7 +198,9 @@ class Tracer(BridgeTracer):
             listed = references if isinstance(references, list) else [references]
             span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
         if self._counts:
-            self._emit_span_metrics(span, join=bool(tags) and tags.get(ext_tags.SPAN_KIND) == ext_tags.SPAN_KIND_RPC_SERVER)
+            self._emit_span_metrics(
+                span, join=bool(tags) and tags.get(ext_tags.SPAN_KIND) == ext_tags.SPAN_KIND_RPC_SERVER
+            )
         return span  # type: ignore[no-any-return]
 
     def inject(self, span_context: Any, format: Any, carrier: Any) -> None:
@@ -188,7 +213,7 @@ class Tracer(BridgeTracer):
         if context is not None:
             codec.inject(SpanContext.seen(context, getattr(span_context, "parent_id", None)), carrier)
 
-    def extract(self, format: Any, carrier: Any) -> SpanContext | None:
+    def extract(self, format: Any, carrier: Any) -> SpanContext | None:  # type: ignore[override]
         """Read the context that a request came with; None without one.
 
         Raises:
@@ -209,11 +234,7 @@ class Tracer(BridgeTracer):
             A future that is done: its result says whether all was handed over in time.
         """
         for part in (self.sampler, self.throttler):
-            try:
-                if part is not None:
-                    part.close()
-            except Exception:
-                warn_once("jaeger_client.close", "%s could not be closed", type(part).__name__, exc_info=True)
+            _close_part(part)
         done = super().close(timeout_s)
         if not getattr(self.reporter, "processors", ()):
             return self.reporter.close()
@@ -239,14 +260,12 @@ class Tracer(BridgeTracer):
         super()._bind(provider)
         if self._recorder is not None:
             rules = self._recorder._rules
-            rules.processor = faced = _FacedProcessor(rules.processor)
+            rules.processor = faced = _FacedProcessor(self, rules.processor)
             rules.on_ending = faced._on_ending if rules.on_ending is not None else None
 
     def _own_codec(self, format: Any) -> Codec | None:
         codec = self.codecs.get(format)
-        if codec is None or (format in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)):
-            return None
-        return codec  # type: ignore[no-any-return]
+        return None if codec is self._own_codecs.get(format) else codec
 
     def _emit_span_metrics(self, span: Span, join: bool = False) -> Span:
         metrics, sampled = self.metrics, span.is_sampled()
@@ -295,34 +314,58 @@ class _AskedSampler(Sampler):
         if above.is_valid:
             decision = Decision.RECORD_AND_SAMPLE if above.trace_flags.sampled else Decision.DROP
             return SamplingResult(decision, attributes, above.trace_state)
-        try:
-            sampled, tags = self._tracer.sampler.is_sampled(trace_id, name)
-        except Exception:
-            warn_once("jaeger_client.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
-            sampled, tags = False, {}
+        sampled, tags = self.decide_root(trace_id, name)
         if not sampled:
             return SamplingResult(Decision.DROP)
         return SamplingResult(Decision.RECORD_AND_SAMPLE, {**(attributes or {}), **tags})
+
+    def decide_root(self, trace_id: int, name: str) -> tuple[bool, dict[str, Any]]:
+        """Return the sampler's decision; what :mod:`ot_bridge.recorder` asks instead of :meth:`should_sample`."""
+        try:
+            sampler = self._tracer.sampler
+            sampled, tags = sampler.is_sampled(trace_id, name)
+            if not sampled or isinstance(sampler, DecidingSampler):
+                return sampled, tags
+            return True, {clean_key(key): clean_value(value) for key, value in tags.items()}
+        except Exception:
+            warn_once("jaeger_client.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
+            return False, {}
 
     def get_description(self) -> str:
         return f"jaeger_client({self._tracer.sampler})"
 
 
 class _FacedProcessor(SpanProcessor):
-    """Shows the tracer's spans to OpenTelemetry's processors as those know them."""
+    """Shows the tracer's spans to OpenTelemetry's processors as those know them.
 
-    def __init__(self, processor: Any) -> None:
+    With the reporter for the only processor, which is the rule, nobody has to be shown anything: that way, and the two
+    objects that it saves, is a quarter of a span.
+    """
+
+    def __init__(self, tracer: Tracer, processor: Any) -> None:
+        self._tracer = tracer
         self._processor = processor
+        self._reporter_only = getattr(processor, "_span_processors", None)
+
+    def _is_plain(self) -> bool:
+        only = self._reporter_only
+        return only is not None and self._processor._span_processors is only
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
-        self._processor.on_start(otel_face(span), parent_context)
+        if getattr(self._tracer.reporter, "sees_start", False) or not self._is_plain():
+            self._processor.on_start(otel_face(span), parent_context)
 
     def _on_ending(self, span: SdkSpan) -> None:
-        self._processor._on_ending(otel_face(span))
+        if not self._is_plain():
+            self._processor._on_ending(otel_face(span))
 
     def on_end(self, span: ReadableSpan) -> None:
         if type(span) is not RecordedSpan:
             self._processor.on_end(span)
+            return
+        if self._is_plain():
+            if span._context.sampled:
+                self._tracer.report_span(span)
             return
         span._ending = span  # for _ToReporter, which sees only the face; a cycle, so not for longer
         try:
@@ -358,12 +401,16 @@ class _ToReporter(SpanProcessor):
             processor.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return all([processor.force_flush(timeout_millis) for processor in self._span_processors])
+        results = [processor.force_flush(timeout_millis) for processor in self._span_processors]
+        return all(results)
 
 
 def _host_tags() -> dict[str, str]:
     found = host_attributes()
-    return {constants.JAEGER_HOSTNAME_TAG_KEY: found["host.name"], **{key: found[key] for key in ("ip",) if key in found}}
+    return {
+        constants.JAEGER_HOSTNAME_TAG_KEY: found["host.name"],
+        **{key: found[key] for key in ("ip",) if key in found},
+    }
 
 
 def _resource_of(tags: Mapping[str, Any]) -> dict[str, Any]:
@@ -376,6 +423,14 @@ def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
     wanted = read_priority(tags[_PRIORITY])
     others = {key: value for key, value in tags.items() if key != _PRIORITY}
     return others if wanted is None else {**others, _PRIORITY: wanted}
+
+
+def _close_part(part: Any) -> None:
+    try:
+        if part is not None:
+            part.close()
+    except Exception:  # an application's own sampler; the base class of Jaeger's raises here
+        count("jaeger_client.close_failed")
 
 
 def _close_at_exit(tracer: weakref.ref[Tracer]) -> None:
