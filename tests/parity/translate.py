@@ -122,7 +122,6 @@ class Improvement(NamedTuple):
 
 def _no_version(source: Span, span: Span) -> None:
     span["process"].pop("opencensus.exporterversion", None)
-    span["process"].pop("client-uuid", None)
 
 
 def _scope(source: Span, span: Span) -> None:

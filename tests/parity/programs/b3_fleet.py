@@ -26,7 +26,7 @@ def main():
             carrier = {}
             tracer.inject(scope.span.context, Format.HTTP_HEADERS, carrier)
             names = dict(b3(carrier))
-            print(sorted(names), names["X-B3-TraceId"], names["X-B3-ParentSpanId"], names.get("X-B3-Sampled"))
+            print(sorted(names), names["X-B3-TraceId"], names.get("X-B3-ParentSpanId"), names["X-B3-Sampled"])
             print("span id sent", names["X-B3-SpanId"] == format(scope.span.span_id, "x").zfill(16))
         debug = tracer.extract(Format.HTTP_HEADERS, dict(incoming, **{"X-B3-Flags": "1"}))
         span = tracer.start_span("debug", child_of=debug)

@@ -56,12 +56,13 @@ def main():
     named = SpanContext(None, None, None, None, baggage={"a": "b"}, debug_id="ticket 8")
     print(named.debug_id, named.baggage)
     print(isinstance(context, jaeger_client.SpanContext), isinstance(context, jaeger_client.Span))
+    refused = 0
     for wrong in (object(), "text", 5):
         try:
             tracer.inject(wrong, Format.TEXT_MAP, {})
-            print("injected", type(wrong).__name__)
-        except ValueError as error:
-            print("refused", type(error).__name__)
+        except ValueError:
+            refused += 1
+    print("refused", refused)
     closed = tracer.close()
     while not closed.done():
         time.sleep(0.01)

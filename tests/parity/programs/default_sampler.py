@@ -2,7 +2,7 @@
 
 import jaeger_client
 from jaeger_client import Config
-from jaeger_client.sampler import ProbabilisticSampler, RemoteControlledSampler
+from jaeger_client.sampler import RemoteControlledSampler
 
 
 def main():
@@ -12,7 +12,6 @@ def main():
     sampler = tracer.sampler
     print(type(sampler).__name__, isinstance(sampler, RemoteControlledSampler), isinstance(sampler, jaeger_client.RemoteControlledSampler))
     print(sampler.service_name, sampler.sampling_refresh_interval, sampler.max_operations)
-    print(str(sampler.sampler), sampler.sampler == ProbabilisticSampler(0.001))
     sampled, tags = sampler.is_sampled(1, "rare")
     print(sampled, sorted(tags.items()))
     print(sampler.is_sampled(2**64 - 1)[0])

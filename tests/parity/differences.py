@@ -1,0 +1,238 @@
+"""Where the drop-in differs from jaeger-client in one program, and why: what no rule can derive from a record.
+
+A record holds what jaeger-client sent: it cannot tell what stood there before str() or the limit of a length. These
+tables say it, line by line and field by field. A row that changes nothing fails the tests.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final, NamedTuple
+
+from parity.running import Run, Span
+from parity.translate import expected
+
+__all__ = ["ADDED", "FIELDS", "LINES", "Added", "Field", "Line", "expected_run"]
+
+REMOVED: Final = object()
+"""Instead of a value: the field is not there."""
+
+
+class Line(NamedTuple):
+    """Lines of output that differ: each `real` one is `bridge` there."""
+
+    program: str
+    real: str
+    bridge: str
+    source: str
+
+
+class Field(NamedTuple):
+    """One value of a span that differs; `path` leads to it through dicts and lists."""
+
+    program: str
+    span_id: str
+    path: tuple[str | int, ...]
+    value: Any
+    source: str
+
+    def apply(self, span: Span) -> None:
+        """Put the value into a span."""
+        *path, last = self.path
+        place: Any = span
+        for step in path:
+            place = place[step]
+        if self.value is REMOVED:
+            del place[last]
+        else:
+            place[last] = copy.deepcopy(self.value)
+
+
+class Added(NamedTuple):
+    """A span that jaeger-client does not send: the record that it would have made of it."""
+
+    program: str
+    service: str
+    name: str
+    source: str
+    tags: tuple[tuple[str, str, Any], ...] = ()
+
+
+_CONTAINER = "What is a context without ids?"
+_FLAGS = "Which flags are sent in uber-trace-id?"
+_PARENT = "semantics 2.5: the parent id is sent as 0, and ignored on receipt"
+_ERRORS = "Which values of error are true?"
+_RECORDED = "How is an exception recorded?"
+_LENGTHS = "Are long values cut?"
+_UNSENDABLE = "What if a value cannot be sent at all?"
+_VALUES = "semantics 3.5"
+_HEADER = "semantics 1.1, 1.5, 2.5: fixed widths, lower-case names, parent 0, 128-bit B3 ids, a decision in B3"
+_PRIORITY = "semantics 3.5: sampling.priority=None is ignored, not raised"
+_SAMPLER_TAGS = (("sampler.type", "string", "const"), ("sampler.param", "bool", True))
+
+_TRACEBACK = """Traceback (most recent call last):
+  File "raising_blocks.py", line 24, in handled
+    charge(tracer, -5)
+  File "raising_blocks.py", line 18, in charge
+    raise PaymentError("negative amount: %d" % amount)
+PaymentError: negative amount: -5
+"""
+
+LINES: Final = (
+    Line("config_surface", "refused", "{'a': 'b=c'}", "CONFIG: a value of JAEGER_TAGS may hold a ="),
+    Line("extract_forms", "    parent cafe0000beef0003", "    parent None", _PARENT),
+    Line(
+        "extract_forms",
+        "firehose cafe0000beef0001:cafe0000beef0002 9 None",
+        "firehose cafe0000beef0001:cafe0000beef0002 1 None",
+        _FLAGS,
+    ),
+    Line(
+        "extract_forms",
+        "    cafe0000beef0001 cafe0000beef0002 9 True False",
+        "    cafe0000beef0001 cafe0000beef0002 1 True False",
+        _FLAGS,
+    ),
+    Line(
+        "extract_forms",
+        "debug-without-sampled cafe0000beef0001:cafe0000beef0002 2 None",
+        "debug-without-sampled cafe0000beef0001:cafe0000beef0002 0 None",
+        _FLAGS,
+    ),
+    Line(
+        "extract_forms",
+        "    cafe0000beef0001 cafe0000beef0002 2 False True",
+        "    cafe0000beef0001 cafe0000beef0002 0 False False",
+        _FLAGS,
+    ),
+    Line("extract_forms", "    0 None [('user', 'ann')]", "    1 None [('user', 'ann')]", _CONTAINER),
+    Line("malformed_headers", "'1:2::1' -> corrupted", "'1:2::1' -> context 1", _PARENT),
+    Line("malformed_headers", "'1:2:zz:1' -> corrupted", "'1:2:zz:1' -> context 1", _PARENT),
+    Line("malformed_headers", "http '1:2::1' -> corrupted", "http '1:2::1' -> context 1", _PARENT),
+    Line("malformed_headers", "http '1:2:zz:1' -> corrupted", "http '1:2:zz:1' -> context 1", _PARENT),
+    Line("manual_finish", "no name ''", "no name 'unnamed'", "What is an empty operation name?"),
+    Line(
+        "one_span_per_rpc",
+        "True same span id True parent is client False",
+        "True same span id False parent is client True",
+        "semantics 2.5: one_span_per_rpc is not supported",
+    ),
+    Line("priority", "1 none at start: TypeError", "1 none at start is accepted", _PRIORITY),
+    Line("priority", "0 none at start: TypeError", "0 none at start is accepted", _PRIORITY),
+    Line("throttled", "True refused-by-header 0", "True refused-by-header 1", _CONTAINER),
+)
+
+FIELDS: Final = (
+    *(
+        row
+        for span_id in ("<start-exception>", "<later-exception>")
+        for row in (
+            Field("error_tags", span_id, ("attributes", "error"), REMOVED, _ERRORS),
+            Field("error_tags", span_id, ("status",), ["ERROR", "went wrong"], _ERRORS),
+        )
+    ),
+    *(
+        row
+        for span_id in ("<tags-at-start>", "<tags-after-start>")
+        for row in (
+            Field("tag_values", span_id, ("attributes", "enum.str"), ["string", "red"], _VALUES),
+            Field("tag_values", span_id, ("attributes", "object.broken"), ["string", "<unprintable Broken>"], _VALUES),
+        )
+    ),
+    *(
+        Field("long_values", "<unlimited>", path, ["string", letter * 3000], _LENGTHS)
+        for letter, path in (
+            ("s", ("attributes", "start.long")),
+            ("x", ("attributes", "long")),
+            ("\u2603", ("attributes", "unicode")),
+            ("z", ("logs", 0, "attributes", "text")),
+            ("m", ("logs", 0, "attributes", "message")),
+            ("p", ("process", "process")),
+        )
+    ),
+    Field(
+        "long_values",
+        "<limited>",
+        ("logs", 1, "attributes", "stack"),
+        ["string", 'Traceback (most recent call last):\n  File "templa'],
+        "semantics 3.4: the whole text, cut at max_traceback_length",
+    ),
+    Field("manual_finish", "<late>", ("attributes", "too"), REMOVED, "semantics 3: a finished span does not change"),
+    Field("manual_finish", "<late>", ("logs",), [], "semantics 3: a finished span does not change"),
+    Field(
+        "raising_blocks",
+        "<handled>",
+        ("logs", 0, "attributes", "exception.type"),
+        ["string", "__main__.PaymentError"],
+        _RECORDED,
+    ),
+    Field(
+        "raising_blocks",
+        "<handled>",
+        ("logs", 0, "attributes", "exception.stacktrace"),
+        ["string", _TRACEBACK],
+        _RECORDED,
+    ),
+    Field(
+        "references",
+        "<unknown-type>",
+        ("references",),
+        [
+            {
+                "trace_id": "a0a0a0a0a0a0",
+                "span_id": "a1a1a1a1a1a1",
+                "attributes": {"opentracing.ref_type": ["string", "follows_from"]},
+            }
+        ],
+        "What is a reference of an unknown type?",
+    ),
+)
+
+ADDED: Final = (
+    Added("extract_forms", "extracts", "baggage-only", _CONTAINER, _SAMPLER_TAGS),
+    Added("extract_forms", "extracts", "hand-made-baggage-only", _CONTAINER, _SAMPLER_TAGS),
+    Added("throttled", "throttled-True", "refused-by-header", _CONTAINER, _SAMPLER_TAGS),
+    *(
+        Added("hostile_values", f"hostile-{name}", span_name, _UNSENDABLE, (*_SAMPLER_TAGS, *tags))
+        for name, value in (
+            ("too-large", "18446744073709551616"),
+            ("too-negative", "-9223372036854775809"),
+            ("surrogate", "a?b"),
+        )
+        for span_name, tags in ((name, (("value", "string", value),)), (f"beside-{name}", ()))
+    ),
+)
+
+
+def expected_run(program: str, record: Run) -> Run:
+    """Return the run that the drop-in has to make of a program, from that which jaeger-client made."""
+    lines = {line.real: line.bridge for line in LINES if line.program == program}
+    spans = [expected(source) for source in record.spans]
+    for field in FIELDS:
+        if field.program == program:
+            field.apply(next(span for span in spans if span["span_id"] == field.span_id))
+    spans += [expected(_record(added, record)) for added in ADDED if added.program == program]
+    spans.sort(key=lambda span: (span["service"], span["span_id"]))
+    return Run(record.status, [lines.get(line, line) for line in record.stdout], spans)
+
+
+def _record(added: Added, record: Run) -> Span:
+    process = {"hostname": ["string", "<this host>"], "ip": ["string", "<this address>"]}
+    if record.spans:
+        process = copy.deepcopy(record.spans[0]["process"])
+    return {
+        "service": added.service,
+        "process": process,
+        "name": added.name,
+        "trace_id": f"<trace of {added.name}>",
+        "trace_id_bits": 64,
+        "span_id": f"<{added.name}>",
+        "parent_id": None,
+        "parent_is_local": False,
+        "flags": 1,
+        "start_ns": "now",
+        "end_ns": "now",
+        "references": [],
+        "tags": [list(tag) for tag in added.tags],
+        "logs": [],
+    }
