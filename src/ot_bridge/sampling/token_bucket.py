@@ -56,7 +56,7 @@ class TokenBucket:
         """Change the rate and the size; it stays as full in proportion as it was."""
         with self._lock:
             self._fill()
-            self._balance *= capacity / self._capacity
+            self._balance = capacity * self._balance / self._capacity
             self._rate = credits_per_second
             self._capacity = capacity
 
