@@ -78,7 +78,78 @@ _TRACEBACK = """Traceback (most recent call last):
 PaymentError: negative amount: -5
 """
 
+_NARROW, _WIDE = "'0000000000000abc'", "'00000000000000000000000000000abc'"
+_B3_SPAN = "('X-B3-SpanId', '0000000000000def')"
+_B3_PARENT = "('X-B3-ParentSpanId', '0000000000000123')"
+
 LINES: Final = (
+    *(
+        Line("b3_fleet", f"['X-B3-ParentSpanId', 'X-B3-Sampled', 'X-B3-SpanId', 'X-B3-TraceId'] {ids} b3b3b3b3b3b30002 1",
+             "['X-B3-Sampled', 'X-B3-SpanId', 'X-B3-TraceId'] 0000000000000000b3b3b3b3b3b30001 None 1", _HEADER)
+        for ids in ("b3b3b3b3b3b30001", "0000000000000000b3b3b3b3b3b30001")
+    ),
+    Line("built_contexts", "refused 3", "refused 0", "nothing is raised into the application: inject.nothing counts it"),
+    *(
+        Line("codecs_direct", f"[('{name}', '{narrow}'){more}]", f"[{other}('{name}', '{wide}'){rest}]", _HEADER)
+        for name, narrow, more, other, wide, rest in (
+            ("uber-trace-id", "abc:def:123:1", ", ('uberctx-Other', 'x'), ('uberctx-key', 'a b/c+d')", "",
+             "0000000000000abc:0000000000000def:0:1", ", ('uberctx-key', 'a b/c+d'), ('uberctx-other', 'x')"),
+            ("uber-trace-id", "abc:def:123:1", ", ('uberctx-Other', 'x'), ('uberctx-key', 'a%20b/c%2Bd')", "",
+             "0000000000000abc:0000000000000def:0:1", ", ('uberctx-key', 'a%20b%2Fc%2Bd'), ('uberctx-other', 'x')"),
+            ("uber-trace-id", "10000000000000005:def:0:3", "", "",
+             "00000000000000010000000000000005:0000000000000def:0:3", ""),
+            ("uber-trace-id", "abc:def:0:0", "", "", "0000000000000abc:0000000000000def:0:0", ""),
+            ("trace-id", "10000000000000005:def:0:3", "", "",
+             "00000000000000010000000000000005:0000000000000def:0:3", ""),
+            ("trace-id", "abc:def:0:0", "", "", "0000000000000abc:0000000000000def:0:0", ""),
+        )
+    ),
+    Line(
+        "codecs_direct",
+        "[('bag-Other', 'x'), ('bag-key', 'a b/c+d'), ('trace-id', 'abc:def:123:1')]",
+        "[('bag-key', 'a b/c+d'), ('bag-other', 'x'), ('trace-id', '0000000000000abc:0000000000000def:0:1')]",
+        _HEADER,
+    ),
+    Line(
+        "codecs_direct",
+        "   back (['abc', 'def', '123'], 1, [('key', 'a b/c+d'), ('other', 'x')], None)",
+        "   back (['abc', 'def', None], 1, [('key', 'a b/c+d'), ('other', 'x')], None)",
+        _PARENT,
+    ),
+    Line(
+        "codecs_direct",
+        "   back (['abc', 'def', '123'], 1, [], None)",
+        "   back (['abc', 'def', None], 1, [], None)",
+        _PARENT,
+    ),
+    Line(
+        "codecs_direct",
+        "   back (['10000000000000005', 'def', None], 2, [], None)",
+        "   back (['10000000000000005', 'def', None], 3, [], None)",
+        "semantics 1.5: Flags: 1 alone is a sampled debug trace",
+    ),
+    Line(
+        "codecs_direct",
+        "69 True (['abc', 'def', '123'], 1, [('Other', 'x'), ('key', 'a b/c+d')], None)",
+        "69 True (['abc', 'def', None], 1, [('Other', 'x'), ('key', 'a b/c+d')], None)",
+        _PARENT,
+    ),
+    *(
+        Line("codecs_direct", f"[{_B3_PARENT}, ('X-B3-Sampled', '1'), {_B3_SPAN}, ('X-B3-TraceId', {trace_id})]",
+             f"[('X-B3-Sampled', '1'), {_B3_SPAN}, ('X-B3-TraceId', {_WIDE})]", _HEADER)
+        for trace_id in (_NARROW, _WIDE)
+    ),
+    *(
+        Line("codecs_direct", f"[('X-B3-Flags', '1'), {_B3_SPAN}, ('X-B3-TraceId', '{trace_id}')]",
+             f"[('X-B3-Flags', '1'), ('X-B3-Sampled', '1'), {_B3_SPAN}, "
+             "('X-B3-TraceId', '00000000000000010000000000000005')]", _HEADER)
+        for trace_id in ("10000000000000005", "00000000000000010000000000000005")
+    ),
+    *(
+        Line("codecs_direct", f"[{_B3_SPAN}, ('X-B3-TraceId', {trace_id})]",
+             f"[('X-B3-Sampled', '0'), {_B3_SPAN}, ('X-B3-TraceId', {_WIDE})]", _HEADER)
+        for trace_id in (_NARROW, _WIDE)
+    ),
     Line("config_surface", "refused", "{'a': 'b=c'}", "CONFIG: a value of JAEGER_TAGS may hold a ="),
     Line("extract_forms", "    parent cafe0000beef0003", "    parent None", _PARENT),
     Line(
