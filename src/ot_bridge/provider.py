@@ -57,13 +57,19 @@ def is_disabled() -> bool:
     return (read(_DISABLED) or "").lower() == "true"
 
 
-def build_provider(service_name: str | None, build_processors: Callable[[], Iterable[SpanProcessor]]) -> TracerProvider:
+def build_provider(
+    service_name: str | None,
+    build_processors: Callable[[], Iterable[SpanProcessor]],
+    *,
+    resource: Mapping[str, str] | None = None,
+) -> TracerProvider:
     """Build a provider that is nobody's global yet and that does not shut itself down at exit.
 
     Args:
         service_name: wins over ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES``; None leaves it to them.
         build_processors: called last, when all else is valid, as it may start threads; not called when
             ``OTEL_SDK_DISABLED`` is true.
+        resource: further attributes of the resource; what ``OTEL_RESOURCE_ATTRIBUTES`` says wins.
 
     Raises:
         ConfigError: a variable cannot be used.
@@ -72,7 +78,7 @@ def build_provider(service_name: str | None, build_processors: Callable[[], Iter
         return TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
     provider = TracerProvider(
         sampler=_build_sampler(),
-        resource=_build_resource(service_name),
+        resource=_build_resource(service_name, resource or {}),
         id_generator=_build_id_generator(),
         span_limits=_build_limits(),
         shutdown_on_exit=False,
@@ -82,13 +88,13 @@ def build_provider(service_name: str | None, build_processors: Callable[[], Iter
     return provider
 
 
-def _build_resource(service_name: str | None) -> Resource:
+def _build_resource(service_name: str | None, attributes: Mapping[str, str]) -> Resource:
     for number, item in enumerate((read(_RESOURCE) or "").split(","), start=1):
         key, equals, _ = item.partition("=")
         if item.strip() and not (equals and key.strip()):
             raise wrong(_RESOURCE, item, f"{VARIABLE}, item {number}", "key=value,key=value")
     # What jaeger-client told of every process; what the variables say comes on top.
-    host = Resource(_host_attributes())
+    host = Resource({**_host_attributes(), **attributes})
     from_env = read(_SERVICE_NAME)
     if service_name is None:
         return host.merge(Resource.create())
