@@ -192,17 +192,6 @@ def _text() -> Kind:
     return Kind(wanted, accept, str)
 
 
-def _optional_text() -> Kind:
-    wanted = "a non-empty str, or None (in a variable none)"
-
-    def accept(value: object) -> object:
-        if value is None or (isinstance(value, str) and value.strip()):
-            return value
-        raise _RejectedError(value, wanted)
-
-    return Kind(wanted, accept, lambda text: None if text.lower() == "none" else text)
-
-
 def _sampler() -> Kind:
     def accept(value: object) -> object:
         if value is None:
@@ -323,9 +312,6 @@ class Settings:
     baggage_header_prefix: str = _field(_header(), "uberctx-", "Prefix of the Jaeger baggage headers.")
     debug_id_header: str = _field(_header(), "jaeger-debug-id", "Header that forces a trace and names it.")
     baggage_header: str = _field(_header(), "jaeger-baggage", "Header for baggage by hand.")
-    sampler: str | None = _field(
-        _optional_text(), None, "Jaeger's sampler, NAME[:ARGUMENT]; None leaves it to OTEL_TRACES_SAMPLER.", "0.2.0"
-    )
     scope_name: str = _field(_text(), "opentracing-shim", "Name of the instrumentation scope on exported spans.")
     close_timeout_s: float = _field(_seconds(), 5.0, "Seconds that close() and the interpreter's exit may take.")
 
