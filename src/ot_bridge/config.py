@@ -19,6 +19,7 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
+from ot_bridge.jaeger_config import load, translate
 from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_spec
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
@@ -367,6 +368,35 @@ class Settings:
                 **values,
             }
         return cls(**{**values, **overrides})
+
+    @classmethod
+    def from_jaeger(
+        cls,
+        config: Mapping[str, Any] | str | os.PathLike[str],
+        *,
+        service_name: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        jaeger_env: str = "python",
+    ) -> Settings:
+        """Read a configuration of jaeger-client, and the variables over it.
+
+        Where a row of :func:`ot_bridge.jaeger_config.translate` says that a value goes into a field, it is in that
+        field here. What goes elsewhere (the endpoint, the resource, the queue) is in the translation.
+
+        Args:
+            config: the dict that ``jaeger_client.Config`` takes, or the path of a YAML or JSON file with it.
+            service_name: the one beside the dict.
+            environ: the variables; None for ``os.environ``. An ``OT_BRIDGE_*`` variable wins over the configuration.
+            jaeger_env: "python" for the ``JAEGER_*`` variables that jaeger-client for Python reads, "all" for those of
+                the clients of other languages too.
+
+        Raises:
+            ConfigError: a value or a variable cannot be used, or the file cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        found = load(config) if isinstance(config, str | os.PathLike) else config
+        translation = translate(found, service_name=service_name, environ=environ, jaeger_env=jaeger_env)
+        return cls.from_env(environ, **translation.settings)
 
 
 def _row(field: dataclasses.Field[Any]) -> Setting:

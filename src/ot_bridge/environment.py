@@ -49,10 +49,16 @@ _FLAGS: Final[Mapping[str, bool]] = {
 }
 
 
-def closest(value: object, known: Iterable[object]) -> str | None:
-    """Return the known word that ``value`` was most likely meant to be, None when nothing is near."""
+def closest(value: object, known: Iterable[object], cutoff: float = 0.6) -> str | None:
+    """Return the known word that ``value`` was most likely meant to be, None when nothing is near.
+
+    Args:
+        value: the word that is not known.
+        known: the words that are.
+        cutoff: how alike the two must be, from 0 to 1.
+    """
     words = {str(word).lower(): str(word) for word in known}
-    near = difflib.get_close_matches(str(value).strip().lower(), list(words), n=1)
+    near = difflib.get_close_matches(str(value).strip().lower(), list(words), n=1, cutoff=cutoff)
     return words[near[0]] if near else None
 
 

@@ -9,8 +9,9 @@ Source: OpenTelemetry specification 1377f53b, protocol/exporter.md and configura
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,31 +26,44 @@ from ot_bridge.shutdown import flush_provider, shutdown_processors, shutdown_pro
 
 __all__ = ["build_processors", "flush_provider", "shutdown_processors", "shutdown_provider"]
 
+_logger = logging.getLogger("ot_bridge")
+
 _TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _GROUP: Final = "opentelemetry_traces_exporter"
 _HTTP: Final = "http/protobuf"
 _GRPC: Final = "grpc"
-_DEFAULT_ENDPOINTS: Final = {_HTTP: "http://localhost:4318/v1/traces", _GRPC: "http://localhost:4317"}
+_DEFAULT_ENDPOINTS: Final = {_HTTP: "http://localhost:4318", _GRPC: "http://localhost:4317"}
+_PATHS: Final = {_HTTP: "/v1/traces", _GRPC: ""}
 _COMPRESSIONS: Final = {_HTTP: ("none", "gzip", "deflate"), _GRPC: ("none", "gzip")}
 # Targets that gRPC resolves itself; the official exporter hands them on unread.
 _GRPC_SCHEMES: Final = ("http", "https", "dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds", "vsock")
 _GRPC_PORT: Final = 4317
 
 
-def build_processors(watch: Callable[[SpanExporter], SpanExporter] = lambda one: one) -> tuple[SpanProcessor, ...]:
+def build_processors(
+    endpoint: str | None = None,
+    *,
+    endpoint_origin: str = "",
+    defaults: Mapping[str, str] | None = None,
+    watch: Callable[[SpanExporter], SpanExporter] = lambda one: one,
+) -> tuple[SpanProcessor, ...]:
     """Build the processors that ``OTEL_TRACES_EXPORTER`` names: otlp (default), console, none, or an entry point.
 
     Args:
+        endpoint: where OTLP goes when neither OTEL_EXPORTER_OTLP_TRACES_ENDPOINT nor OTEL_EXPORTER_OTLP_ENDPOINT is
+            set, in the form of the latter; None for the protocol's own default. One warning says that it is used.
+        endpoint_origin: why it is that one, for the warning.
+        defaults: ``OTEL_BSP_*`` variables to take where none is set; those that are set win.
         watch: may put something around each exporter.
 
     Raises:
         ConfigError: a variable that the chosen exporters read cannot be used. Nothing is left running.
     """
     names = _exporter_names()
-    batch = _batch_arguments()
+    batch = _batch_arguments(defaults or {})
     exporters: list[tuple[str, SpanExporter]] = []
     try:
-        exporters.extend((name, _build_exporter(name)) for name in names)
+        exporters.extend((name, _build_exporter(name, endpoint, endpoint_origin)) for name in names)
     except Exception as error:
         for _, exporter in exporters:
             exporter.shutdown()
@@ -73,29 +87,32 @@ def _exporter_names() -> list[str]:
     return names
 
 
-def _batch_arguments() -> dict[str, Any]:
-    queue = read_integer("OTEL_BSP_MAX_QUEUE_SIZE", 2048, least=1)
-    batch = read_integer("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(512, queue), least=1)
+def _batch_arguments(defaults: Mapping[str, str]) -> dict[str, Any]:
+    def number(name: str, default: int, *, least: int = 1) -> int:
+        return read_integer(name, int(defaults.get(name, default)), least=least)
+
+    queue = number("OTEL_BSP_MAX_QUEUE_SIZE", 2048)
+    batch = number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(512, queue))
     if batch > queue:
         wanted = f"at most OTEL_BSP_MAX_QUEUE_SIZE, {queue}"
         raise wrong("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch, VARIABLE, wanted)
     return {
         "max_queue_size": queue,
         "max_export_batch_size": batch,
-        "schedule_delay_millis": read_integer("OTEL_BSP_SCHEDULE_DELAY", 5000, least=1),
-        "export_timeout_millis": read_integer("OTEL_BSP_EXPORT_TIMEOUT", 30000),
+        "schedule_delay_millis": number("OTEL_BSP_SCHEDULE_DELAY", 5000),
+        "export_timeout_millis": number("OTEL_BSP_EXPORT_TIMEOUT", 30000, least=0),
     }
 
 
-def _build_exporter(name: str) -> SpanExporter:
+def _build_exporter(name: str, endpoint: str | None, endpoint_origin: str) -> SpanExporter:
     if name == "console":
         return ConsoleSpanExporter(out=sys.stdout)
     if name == "otlp":
-        return _build_otlp()
+        return _build_otlp(endpoint, endpoint_origin)
     return build_named(_TRACES_EXPORTER, name, _GROUP, SpanExporter, known=["otlp", "console", "none"])
 
 
-def _build_otlp() -> SpanExporter:
+def _build_otlp(assumed: str | None, origin: str) -> SpanExporter:
     protocol = read_choice(_first_set("PROTOCOL"), tuple(_DEFAULT_ENDPOINTS), _HTTP)
     _check_endpoint(protocol)
     _check_headers()
@@ -103,7 +120,10 @@ def _build_otlp() -> SpanExporter:
     read_number(_first_set("TIMEOUT"), 10, above_zero=True)
     compression = read_choice(_first_set("COMPRESSION"), _COMPRESSIONS[protocol], "none")
     # Some exporters take an empty variable for an endpoint.
-    endpoint = None if read(_first_set("ENDPOINT")) else _DEFAULT_ENDPOINTS[protocol]
+    endpoint = None if read(_first_set("ENDPOINT")) else (assumed or _DEFAULT_ENDPOINTS[protocol]) + _PATHS[protocol]
+    if assumed is not None and endpoint is not None:
+        # A warning, as Python shows no less by default, and nobody has asked for this address.
+        _logger.warning("spans go to %s: %s; set %s to choose", endpoint, origin, _first_set("ENDPOINT"))
     if protocol == _HTTP:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
 

@@ -63,7 +63,7 @@ def build_provider(
     build_processors: Callable[[], Iterable[SpanProcessor]],
     *,
     sampler: str | Sampler | None = None,
-    attributes: Mapping[str, str | bool | int | float] | None = None,
+    resource: Mapping[str, str | bool | int | float] | None = None,
 ) -> TracerProvider:
     """Build a provider that is nobody's global yet and that does not shut itself down at exit.
 
@@ -72,20 +72,20 @@ def build_provider(
         build_processors: called last, when all else is valid, as it may start threads; not called when
             ``OTEL_SDK_DISABLED`` is true.
         sampler: a Sampler, or as in ``Settings.sampler``; wins over ``OTEL_TRACES_SAMPLER``, None leaves it to that.
-        attributes: more of the resource; ``OTEL_RESOURCE_ATTRIBUTES`` come on top.
+        resource: further attributes of the resource; what ``OTEL_RESOURCE_ATTRIBUTES`` says wins.
 
     Raises:
         ConfigError: a variable or the sampler cannot be used. Nothing is left running.
     """
     if is_disabled():
         return TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
-    resource, ids, limits = _build_resource(service_name, attributes or {}), _build_id_generator(), _build_limits()
+    built, ids, limits = _build_resource(service_name, resource or {}), _build_id_generator(), _build_limits()
     # Last but for the processors: a remote sampler asks at once, in a thread.
     if not isinstance(sampler, Sampler):
-        sampler = _build_sampler(sampler, str(resource.attributes[SERVICE_NAME]))
+        sampler = _build_sampler(sampler, str(built.attributes[SERVICE_NAME]))
     try:
         provider = TracerProvider(
-            sampler=sampler, resource=resource, id_generator=ids, span_limits=limits, shutdown_on_exit=False
+            sampler=sampler, resource=built, id_generator=ids, span_limits=limits, shutdown_on_exit=False
         )
         for processor in build_processors():
             provider.add_span_processor(processor)

@@ -8,12 +8,12 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from ot_bridge.cli.harmless import cut, harmless
 from ot_bridge.explain import Explanation, Field, HeaderRead, flag_names
 
 __all__ = ["show"]
 
 _WIDTH: Final = 80
-_LONG: Final = 200  # characters
 _LABEL: Final = 11
 _STYLES: Final = {
     "won": "bold green",
@@ -55,7 +55,7 @@ def show(explanation: Explanation, console: Console) -> None:
 def _header(page: _Page, header: HeaderRead) -> None:
     page.row("  ", header.name, "bold")
     for value in header.values:
-        page.row("    ", _cut(value), "cyan")
+        page.row("    ", cut(value), "cyan")
     for field in header.fields:
         _field(page, field)
     for problem in header.problems:
@@ -63,7 +63,7 @@ def _header(page: _Page, header: HeaderRead) -> None:
 
 
 def _field(page: _Page, field: Field) -> None:
-    text = f"{field.name:<{_LABEL}}  {_cut(field.value)}"
+    text = f"{field.name:<{_LABEL}}  {cut(field.value)}"
     if field.remark and len(text) + len(field.remark) + 10 > _WIDTH:
         page.row("      ", text, "")
         page.prose(" " * (8 + _LABEL), field.remark, "dim")
@@ -79,11 +79,11 @@ def _result(page: _Page, explanation: Explanation) -> None:
             page.labelled("parent", f"{context.span_id:016x}")
             page.labelled("flags", flag_names(context))
         if context.tracestate:
-            page.labelled("tracestate", _cut(context.tracestate))
+            page.labelled("tracestate", cut(context.tracestate))
         if context.debug_id and not context.trace_id:
-            page.labelled("debug id", _cut(context.debug_id))
+            page.labelled("debug id", cut(context.debug_id))
         for key, value in context.baggage.items():
-            page.labelled("baggage", _cut(f"{key} = {value}"))
+            page.labelled("baggage", cut(f"{key} = {value}"))
     for taken in explanation.taken_over:
         page.labelled("taken over", taken)
     if explanation.counters:
@@ -122,13 +122,13 @@ class _Page:
 
     def row(self, indent: str, text: str, style: str, remark: str = "") -> None:
         """Add one line, however long."""
-        self.text.append(indent).append(self._harmless(text), style)
-        self.text.append(self._harmless(remark), "dim").append("\n")
+        self.text.append(indent).append(harmless(text, self._encoding), style)
+        self.text.append(harmless(remark, self._encoding), "dim").append("\n")
 
     def prose(self, indent: str, words: str, style: str = "") -> None:
         """Add words, broken to the width; a long one, such as a variable to set, stays whole."""
         width = max(self._width - len(indent), 30)
-        wrapped = textwrap.wrap(self._harmless(words), width, break_long_words=False, break_on_hyphens=False)
+        wrapped = textwrap.wrap(harmless(words, self._encoding), width, break_long_words=False, break_on_hyphens=False)
         for number, line in enumerate(wrapped):
             self.text.append(" " * len(indent) if number else indent, "" if number else style)
             self.text.append(line, style).append("\n")
@@ -136,13 +136,3 @@ class _Page:
     def labelled(self, label: str, words: str, style: str = "") -> None:
         """Add words behind a label."""
         self.prose(f"  {label:<{_LABEL}} ", words, style)
-
-    def _harmless(self, text: str) -> str:
-        """Return a text without control characters, and with what can be written."""
-        if not text.isprintable():
-            text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-        return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONG else f"{text[:_LONG]}... ({len(text)} characters)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ot_bridge.cli.config import config
 from ot_bridge.cli.demo import demo
 from ot_bridge.cli.explain import explain
 from ot_bridge.cli.matrix import matrix
@@ -18,6 +19,7 @@ def cli() -> None:
     """Keep OpenTracing code tracing on OpenTelemetry."""
 
 
+cli.add_command(config)
 cli.add_command(demo)
 cli.add_command(explain)
 cli.add_command(matrix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from ot_bridge.export import build_processors, shutdown_processors
 from ot_bridge.jaeger_client.ioloop_util import future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
 from ot_bridge.jaeger_client.span import Span, otel_face
+from ot_bridge.jaeger_config.addresses import host_of, otlp_endpoint
 from ot_bridge.telemetry import warn_once
 
 __all__ = ["BaseReporter", "CompositeReporter", "InMemoryReporter", "LoggingReporter", "NullReporter", "Reporter"]
@@ -124,7 +126,13 @@ class Reporter(BaseReporter):
         self.queue_capacity, self.batch_size, self.flush_interval = queue_capacity, batch_size, flush_interval
         existing = getattr(bootstrap.foreign_provider(), "_active_span_processor", None)
         if existing is None:
-            self.processors = build_processors(watch=lambda exporter: _CountedExporter(exporter, self))
+            endpoint, origin = _endpoint_beside(channel)
+            self.processors = build_processors(
+                endpoint,
+                endpoint_origin=origin,
+                defaults=_batch_values(queue_capacity, batch_size, flush_interval),
+                watch=lambda exporter: _CountedExporter(exporter, self),
+            )
         else:
             default_logger.info("spans go to the exporters of the TracerProvider that is there")
             self.processors = (_SharedProcessor(existing),)
@@ -136,7 +144,7 @@ class Reporter(BaseReporter):
         for name in _THRIFT_METHODS:
             if name in cls.__dict__:
                 warn_once(
-                    f"jaeger_client.reporter.{cls.__qualname__}.{name}",
+                    f"jaeger_client.reporter.{cls.__name__}_{name}",
                     "%s.%s is never called: spans leave over OTLP, not as thrift batches; override report_span, or add "
                     "a SpanProcessor to the tracer's provider",
                     cls.__qualname__,
@@ -242,6 +250,25 @@ class _CountedExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+def _endpoint_beside(channel: Any) -> tuple[str | None, str]:
+    """Return OTLP's endpoint on the agent's host, None without a host, and where it comes from."""
+    host = host_of(getattr(channel, "host", None))
+    if host is None:
+        return None, ""
+    agent = f"{host}:{getattr(channel, 'reporting_port', '?')}"
+    origin = f"jaeger-client's agent {agent} takes no OTLP; this is OTLP's port on its host"
+    return otlp_endpoint(host, os.environ), origin
+
+
+def _batch_values(queue: int | None, batch: int | None, flush_interval_s: float | None) -> dict[str, str]:
+    values = {"OTEL_BSP_MAX_QUEUE_SIZE": queue, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": batch}
+    if queue is not None and batch is None:
+        values["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] = min(queue, 512)
+    if flush_interval_s:
+        values["OTEL_BSP_SCHEDULE_DELAY"] = max(1, round(flush_interval_s * 1000))
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _queue_of(processor: SpanProcessor) -> deque[ReadableSpan] | None:

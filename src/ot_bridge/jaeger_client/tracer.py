@@ -167,7 +167,7 @@ class Tracer(BridgeTracer):
             service_name,
             lambda: (_ToReporter(self),),
             sampler=_AskedSampler(self),
-            attributes=_resource_of(self.tags),
+            resource=_resource_of(self.tags),
         )
         super().__init__(
             provider,
