@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,21 +11,31 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from collectors import Arrival, http_collector
-from parity.running import HERE, Output, Run, Span, clean, execute
+from parity.running import HERE, Run, Span, clean, execute
 
-__all__ = ["exists", "run"]
+__all__ = ["WAYS", "run"]
 
 # What says who sent the spans, and the name, which has a place of its own.
 _OF_THE_SDK = ("telemetry.", "service.")
 
 
-def exists() -> bool:
-    """Say whether the drop-in is there."""
-    return importlib.util.find_spec("ot_bridge.jaeger_client") is not None
+WAYS = {"import": [sys.executable, str(HERE / "redirect.py")]}
+"""How a program comes to the drop-in: as if its import had been changed, and through `ot-bridge run`."""
+
+if importlib.util.find_spec("ot_bridge.autostart") is not None:
+    WAYS["run"] = [sys.executable, "-m", "ot_bridge.cli", "run", "--", sys.executable]
 
 
-def run(program: str) -> tuple[Run, str]:
-    """Run a program on the drop-in; return the run, and what it wrote to stderr."""
+def run(program: str, way: str) -> tuple[Run, str]:
+    """Run a program on the drop-in.
+
+    Args:
+        program: its name.
+        way: one of `WAYS`.
+
+    Returns:
+        The run, and what it wrote to stderr.
+    """
     with http_collector() as (url, arrivals):
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
@@ -33,7 +44,7 @@ def run(program: str) -> tuple[Run, str]:
             "JAEGER_AGENT_HOST": "127.0.0.1",
             "JAEGER_AGENT_PORT": "9",
         }
-        output: Output = execute(program, [str(HERE / "redirect.py")], variables)
+        output = execute(program, WAYS[way], variables)
     return Run.of(program, output, _received(arrivals)), output.stderr
 
 

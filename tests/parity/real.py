@@ -35,7 +35,7 @@ def run(program: str) -> Run:
         agent.bind(("127.0.0.1", 0))
         agent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         port = agent.getsockname()[1]
-        output = execute(program, [], {"JAEGER_AGENT_HOST": "127.0.0.1", "JAEGER_AGENT_PORT": str(port)})
+        output = execute(program, [sys.executable], {"JAEGER_AGENT_HOST": "127.0.0.1", "JAEGER_AGENT_PORT": str(port)})
         agent.settimeout(_QUIET_S)
         return Run.of(program, output, _received(agent))
 

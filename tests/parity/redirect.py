@@ -1,4 +1,7 @@
-"""Runs a program in which `import jaeger_client` gives `ot_bridge.jaeger_client`: python redirect.py PROGRAM."""
+"""Runs a program in which `import jaeger_client` gives `ot_bridge.jaeger_client`: python redirect.py PROGRAM.
+
+What only the real one needs cannot be imported in it, as if neither were installed.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 _OLD, _NEW = "jaeger_client", "ot_bridge.jaeger_client"
+_OF_THE_REAL_ONE = ("thrift", "threadloop")
 
 
 class Redirect(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -21,6 +25,8 @@ class Redirect(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname == _OLD or fullname.startswith(_OLD + "."):
             return importlib.machinery.ModuleSpec(fullname, self)
+        if fullname.partition(".")[0] in _OF_THE_REAL_ONE:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,12 +71,12 @@ def program_path(program: str) -> Path:
     return HERE / "programs" / f"{program}.py"
 
 
-def execute(program: str, before: list[str], variables: Mapping[str, str]) -> Output:
+def execute(program: str, interpreter: list[str], variables: Mapping[str, str]) -> Output:
     """Run a program to its end.
 
     Args:
         program: its name.
-        before: arguments of the interpreter that stand before the program's path.
+        interpreter: the words before the program's name.
         variables: what it finds in its environment, beside the bare necessities.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV") if name in os.environ}
@@ -89,7 +88,7 @@ def execute(program: str, before: list[str], variables: Mapping[str, str]) -> Ou
         **variables,
     }
     done = subprocess.run(
-        [sys.executable, *before, program_path(program).name],
+        [*interpreter, program_path(program).name],
         cwd=HERE / "programs",
         env=environment,
         capture_output=True,
