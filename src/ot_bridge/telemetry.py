@@ -83,15 +83,15 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
         "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
-        "jaeger_client.context.<field>": "assignments to a field of a SpanContext, which cannot be changed (warns once)",
-        "jaeger_client.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns "
+        "dropin.context.<field>": "assignments to a field of a SpanContext, which cannot be changed (warns once)",
+        "dropin.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns "
         "once)",
-        "jaeger_client.one_span_per_rpc": "tracers that asked for one_span_per_rpc, which is not supported (warns once)",
-        "jaeger_client.sampler": "samplers of the application that failed; the trace is not sampled (warns once)",
-        "jaeger_client.id_unusable": "ids given to a SpanContext that are no integers of their width",
-        "jaeger_client.tags_not_seen": "tags that could not be kept for who reads span.tags",
-        "jaeger_client.log_not_seen": "logs that could not be kept for who reads span.logs",
-        "jaeger_client.close_failed": "samplers and throttlers that failed to close",
+        "dropin.one_span_per_rpc": "tracers that asked for one_span_per_rpc, which is not supported (warns once)",
+        "dropin.sampler": "samplers of the application that failed; the trace is not sampled (warns once)",
+        "dropin.id_unusable": "ids given to a SpanContext that are no integers of their width",
+        "dropin.tags_not_seen": "tags that could not be kept for who reads span.tags",
+        "dropin.log_not_seen": "logs that could not be kept for who reads span.logs",
+        "dropin.close_failed": "samplers and throttlers that failed to close",
         "metrics.failed": "meter providers that did not take the counters (warns once)",
     }
 )

@@ -144,7 +144,7 @@ class Reporter(BaseReporter):
         for name in _THRIFT_METHODS:
             if name in cls.__dict__:
                 warn_once(
-                    f"jaeger_client.reporter.{cls.__name__}_{name}",
+                    f"dropin.reporter.{cls.__name__}_{name}",
                     "%s.%s is never called: spans leave over OTLP, not as thrift batches; override report_span, or add "
                     "a SpanProcessor to the tracer's provider",
                     cls.__qualname__,

@@ -177,7 +177,7 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
                     self._seen_logs = []
                 self._seen_logs.append((timestamp or time(), fields))
             except Exception:
-                count("jaeger_client.log_not_seen")
+                count("dropin.log_not_seen")
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -244,7 +244,7 @@ def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
             seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
         span._seen_tags = seen
     except Exception:
-        count("jaeger_client.tags_not_seen")
+        count("dropin.tags_not_seen")
 
 
 def _built(

@@ -21,7 +21,7 @@ def _fits(number: object, most: int) -> bool:
     if isinstance(number, int) and 0 < number <= most:
         return True
     if number:
-        count("jaeger_client.id_unusable")
+        count("dropin.id_unusable")
     return False
 
 
@@ -30,7 +30,7 @@ def _unchangeable(name: str, read: Callable[[Any], int | None]) -> Any:
 
     def refuse(self: SpanContext, value: Any) -> None:
         warn_once(
-            f"jaeger_client.context.{name}",
+            f"dropin.context.{name}",
             "SpanContext.%s cannot be changed to %r, it stays %r: build a SpanContext with the ids that are "
             "wanted, and start the span with child_of=that",
             name,

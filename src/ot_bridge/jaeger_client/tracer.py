@@ -120,7 +120,7 @@ class Tracer(BridgeTracer):
         self.one_span_per_rpc = one_span_per_rpc
         if one_span_per_rpc:
             warn_once(
-                "jaeger_client.one_span_per_rpc",
+                "dropin.one_span_per_rpc",
                 "one_span_per_rpc is not supported: client and server have a span each, as OpenTelemetry wants it",
             )
         self.max_tag_value_length = max_tag_value_length or constants.MAX_TAG_VALUE_LENGTH
@@ -328,7 +328,7 @@ class _AskedSampler(Sampler):
                 return sampled, tags
             return True, {clean_key(key): clean_value(value) for key, value in tags.items()}
         except Exception:
-            warn_once("jaeger_client.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
+            warn_once("dropin.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
             return False, {}
 
     def get_description(self) -> str:
@@ -430,7 +430,7 @@ def _close_part(part: Any) -> None:
         if part is not None:
             part.close()
     except Exception:  # an application's own sampler; the base class of Jaeger's raises here
-        count("jaeger_client.close_failed")
+        count("dropin.close_failed")
 
 
 def _close_at_exit(tracer: weakref.ref[Tracer]) -> None:
