@@ -36,7 +36,7 @@ needs_the_real_one = pytest.mark.skipif(
 @every_program
 def test_drop_in_prints_and_sends_what_jaeger_client_did(program: str, way: str) -> None:
     run, stderr = bridge.run(program, way)
-    wanted = expected_run(program, real.load(program))
+    wanted = expected_run(program, real.load(program), way)
     assert (run.status, run.stdout) == (wanted.status, wanted.stdout), stderr
     assert run.spans == wanted.spans
 

@@ -19,12 +19,13 @@ REMOVED: Final = object()
 
 
 class Line(NamedTuple):
-    """Lines of output that differ: each `real` one is `bridge` there."""
+    """Lines of output that differ: each `real` one is `bridge` there; by one way only where `way` names it."""
 
     program: str
     real: str
     bridge: str
     source: str
+    way: str | None = None
 
 
 class Field(NamedTuple):
@@ -84,23 +85,53 @@ _B3_PARENT = "('X-B3-ParentSpanId', '0000000000000123')"
 
 LINES: Final = (
     *(
-        Line("b3_fleet", f"['X-B3-ParentSpanId', 'X-B3-Sampled', 'X-B3-SpanId', 'X-B3-TraceId'] {ids} b3b3b3b3b3b30002 1",
-             "['X-B3-Sampled', 'X-B3-SpanId', 'X-B3-TraceId'] 0000000000000000b3b3b3b3b3b30001 None 1", _HEADER)
+        Line(
+            "b3_fleet",
+            f"['X-B3-ParentSpanId', 'X-B3-Sampled', 'X-B3-SpanId', 'X-B3-TraceId'] {ids} b3b3b3b3b3b30002 1",
+            "['X-B3-Sampled', 'X-B3-SpanId', 'X-B3-TraceId'] 0000000000000000b3b3b3b3b3b30001 None 1",
+            _HEADER,
+        )
         for ids in ("b3b3b3b3b3b30001", "0000000000000000b3b3b3b3b3b30001")
     ),
-    Line("built_contexts", "refused 3", "refused 0", "nothing is raised into the application: inject.nothing counts it"),
+    Line(
+        "built_contexts", "refused 3", "refused 0", "nothing is raised into the application: inject.nothing counts it"
+    ),
     *(
         Line("codecs_direct", f"[('{name}', '{narrow}'){more}]", f"[{other}('{name}', '{wide}'){rest}]", _HEADER)
         for name, narrow, more, other, wide, rest in (
-            ("uber-trace-id", "abc:def:123:1", ", ('uberctx-Other', 'x'), ('uberctx-key', 'a b/c+d')", "",
-             "0000000000000abc:0000000000000def:0:1", ", ('uberctx-key', 'a b/c+d'), ('uberctx-other', 'x')"),
-            ("uber-trace-id", "abc:def:123:1", ", ('uberctx-Other', 'x'), ('uberctx-key', 'a%20b/c%2Bd')", "",
-             "0000000000000abc:0000000000000def:0:1", ", ('uberctx-key', 'a%20b%2Fc%2Bd'), ('uberctx-other', 'x')"),
-            ("uber-trace-id", "10000000000000005:def:0:3", "", "",
-             "00000000000000010000000000000005:0000000000000def:0:3", ""),
+            (
+                "uber-trace-id",
+                "abc:def:123:1",
+                ", ('uberctx-Other', 'x'), ('uberctx-key', 'a b/c+d')",
+                "",
+                "0000000000000abc:0000000000000def:0:1",
+                ", ('uberctx-key', 'a b/c+d'), ('uberctx-other', 'x')",
+            ),
+            (
+                "uber-trace-id",
+                "abc:def:123:1",
+                ", ('uberctx-Other', 'x'), ('uberctx-key', 'a%20b/c%2Bd')",
+                "",
+                "0000000000000abc:0000000000000def:0:1",
+                ", ('uberctx-key', 'a%20b%2Fc%2Bd'), ('uberctx-other', 'x')",
+            ),
+            (
+                "uber-trace-id",
+                "10000000000000005:def:0:3",
+                "",
+                "",
+                "00000000000000010000000000000005:0000000000000def:0:3",
+                "",
+            ),
             ("uber-trace-id", "abc:def:0:0", "", "", "0000000000000abc:0000000000000def:0:0", ""),
-            ("trace-id", "10000000000000005:def:0:3", "", "",
-             "00000000000000010000000000000005:0000000000000def:0:3", ""),
+            (
+                "trace-id",
+                "10000000000000005:def:0:3",
+                "",
+                "",
+                "00000000000000010000000000000005:0000000000000def:0:3",
+                "",
+            ),
             ("trace-id", "abc:def:0:0", "", "", "0000000000000abc:0000000000000def:0:0", ""),
         )
     ),
@@ -135,19 +166,31 @@ LINES: Final = (
         _PARENT,
     ),
     *(
-        Line("codecs_direct", f"[{_B3_PARENT}, ('X-B3-Sampled', '1'), {_B3_SPAN}, ('X-B3-TraceId', {trace_id})]",
-             f"[('X-B3-Sampled', '1'), {_B3_SPAN}, ('X-B3-TraceId', {_WIDE})]", _HEADER)
+        Line(
+            "codecs_direct",
+            f"[{_B3_PARENT}, ('X-B3-Sampled', '1'), {_B3_SPAN}, ('X-B3-TraceId', {trace_id})]",
+            f"[('X-B3-Sampled', '1'), {_B3_SPAN}, ('X-B3-TraceId', {_WIDE})]",
+            _HEADER,
+        )
         for trace_id in (_NARROW, _WIDE)
     ),
     *(
-        Line("codecs_direct", f"[('X-B3-Flags', '1'), {_B3_SPAN}, ('X-B3-TraceId', '{trace_id}')]",
-             f"[('X-B3-Flags', '1'), ('X-B3-Sampled', '1'), {_B3_SPAN}, "
-             "('X-B3-TraceId', '00000000000000010000000000000005')]", _HEADER)
+        Line(
+            "codecs_direct",
+            f"[('X-B3-Flags', '1'), {_B3_SPAN}, ('X-B3-TraceId', '{trace_id}')]",
+            f"[('X-B3-Flags', '1'), ('X-B3-Sampled', '1'), {_B3_SPAN}, "
+            "('X-B3-TraceId', '00000000000000010000000000000005')]",
+            _HEADER,
+        )
         for trace_id in ("10000000000000005", "00000000000000010000000000000005")
     ),
     *(
-        Line("codecs_direct", f"[{_B3_SPAN}, ('X-B3-TraceId', {trace_id})]",
-             f"[('X-B3-Sampled', '0'), {_B3_SPAN}, ('X-B3-TraceId', {_WIDE})]", _HEADER)
+        Line(
+            "codecs_direct",
+            f"[{_B3_SPAN}, ('X-B3-TraceId', {trace_id})]",
+            f"[('X-B3-Sampled', '0'), {_B3_SPAN}, ('X-B3-TraceId', {_WIDE})]",
+            _HEADER,
+        )
         for trace_id in (_NARROW, _WIDE)
     ),
     Line("config_surface", "refused", "{'a': 'b=c'}", "CONFIG: a value of JAEGER_TAGS may hold a ="),
@@ -177,6 +220,13 @@ LINES: Final = (
         _FLAGS,
     ),
     Line("extract_forms", "    0 None [('user', 'ann')]", "    1 None [('user', 'ann')]", _CONTAINER),
+    Line(
+        "global_tracer",
+        "registered False False",
+        "registered True False",
+        "ot-bridge run installs the bridge before the first line of the program",
+        way="run",
+    ),
     Line("malformed_headers", "'1:2::1' -> corrupted", "'1:2::1' -> context 1", _PARENT),
     Line("malformed_headers", "'1:2:zz:1' -> corrupted", "'1:2:zz:1' -> context 1", _PARENT),
     Line("malformed_headers", "http '1:2::1' -> corrupted", "http '1:2::1' -> context 1", _PARENT),
@@ -275,9 +325,15 @@ ADDED: Final = (
 )
 
 
-def expected_run(program: str, record: Run) -> Run:
-    """Return the run that the drop-in has to make of a program, from that which jaeger-client made."""
-    lines = {line.real: line.bridge for line in LINES if line.program == program}
+def expected_run(program: str, record: Run, way: str) -> Run:
+    """Return the run that the drop-in has to make of a program, from that which jaeger-client made.
+
+    Args:
+        program: its name.
+        record: what jaeger-client made of it.
+        way: how it comes to the drop-in, see `bridge.WAYS`.
+    """
+    lines = {line.real: line.bridge for line in LINES if line.program == program and line.way in (None, way)}
     spans = [expected(source) for source in record.spans]
     for field in FIELDS:
         if field.program == program:

@@ -168,7 +168,12 @@ class _Places:
         kind, content = value
         if str(content) in self._text:
             return value
-        name = {"hostname": "<this host>", "host.name": "<this host>", "ip": "<this address>", "client-uuid": "<random>"}
+        name = {
+            "hostname": "<this host>",
+            "host.name": "<this host>",
+            "ip": "<this address>",
+            "client-uuid": "<random>",
+        }
         return [kind, name[key]] if key in name else value
 
     def _trace(self, number: int) -> str:

@@ -1,4 +1,4 @@
-"""A span of jaeger-client, recorded, as the bridge has to send it: the Collector's translation, plus named improvements.
+"""A recorded span of jaeger-client as the bridge has to send it: the Collector's translation, plus named improvements.
 
 `translated` is the Collector's Jaeger translator on plain dicts (the thrift path), and nothing else; test_parity.py
 holds it against vectors/translator.json. `expected` then applies IMPROVEMENTS, row by row: what the bridge sends
@@ -92,7 +92,7 @@ def _is_http_error(tag: list[Any] | None, kind: str) -> bool:
 
 
 def _parent(source: Span) -> str | None:
-    """Return the parent of a span that names none: its first CHILD_OF in the same trace, else its first FOLLOWS_FROM."""
+    """Return the parent of a span that names none: its trace's first CHILD_OF, else its first FOLLOWS_FROM."""
     same = [each for each in source["references"] if each["trace_id"] == source["trace_id"]]
     return next((each["span_id"] for each in sorted(same, key=lambda each: each["type"])), None)
 
@@ -328,8 +328,12 @@ IMPROVEMENTS = (
     Improvement("an exception is recorded once", "How is an exception recorded?", _once),
     Improvement("the stack trace is whole", "How is an exception recorded?", _whole_stack),
     Improvement("a traceback in any other log is whole", "semantics 3.4, traceback", _traceback_header),
-    Improvement("an error log describes the error", "Where does the description of an error come from?", _described_by_log),
-    Improvement("lists are arrays, dicts JSON, bytes text", "Why are dicts and mixed lists sent as JSON text?", _containers),
+    Improvement(
+        "an error log describes the error", "Where does the description of an error come from?", _described_by_log
+    ),
+    Improvement(
+        "lists are arrays, dicts JSON, bytes text", "Why are dicts and mixed lists sent as JSON text?", _containers
+    ),
     Improvement("datetimes and classes are readable", "semantics 3.5, datetime; exception, class", _texts),
     Improvement("a key of bytes is decoded", "semantics 3.5, key not a str", _keys),
 )

@@ -18,8 +18,12 @@ def main():
             validate=True,
         )
         tracer = config.new_tracer()
-        incoming = {"X-B3-TraceId": "b3b3b3b3b3b30001", "x-b3-spanid": "b3b3b3b3b3b30002", "X-B3-Sampled": "1",
-                    "X-B3-ParentSpanId": "b3b3b3b3b3b30003"}
+        incoming = {
+            "X-B3-TraceId": "b3b3b3b3b3b30001",
+            "x-b3-spanid": "b3b3b3b3b3b30002",
+            "X-B3-Sampled": "1",
+            "X-B3-ParentSpanId": "b3b3b3b3b3b30003",
+        }
         context = tracer.extract(Format.HTTP_HEADERS, incoming)
         print("%x %x" % (context.trace_id, context.span_id), context.flags)
         with tracer.start_active_span("server", child_of=context, tags={"span.kind": "server"}) as scope:
@@ -34,7 +38,9 @@ def main():
         tracer.inject(span, Format.HTTP_HEADERS, carrier)
         print("debug", debug.flags, span.flags, dict(b3(carrier)).get("X-B3-Flags"))
         span.finish()
-        off = tracer.extract(Format.HTTP_HEADERS, {"X-B3-TraceId": "b3b3b3b3b3b30001", "X-B3-SpanId": "b3b3b3b3b3b30002"})
+        off = tracer.extract(
+            Format.HTTP_HEADERS, {"X-B3-TraceId": "b3b3b3b3b3b30001", "X-B3-SpanId": "b3b3b3b3b3b30002"}
+        )
         span = tracer.start_span("deferred", child_of=off)
         print("deferred", off.flags, span.is_sampled())
         span.finish()
@@ -43,7 +49,11 @@ def main():
         tracer.inject(root, Format.TEXT_MAP, text)
         print("text map stays Jaeger's", "uber-trace-id" in text, b3(text), root.trace_id.bit_length() > 64)
         root.finish()
-        print("nothing", tracer.extract(Format.HTTP_HEADERS, {}), tracer.extract(Format.HTTP_HEADERS, {"X-B3-TraceId": "1"}))
+        print(
+            "nothing",
+            tracer.extract(Format.HTTP_HEADERS, {}),
+            tracer.extract(Format.HTTP_HEADERS, {"X-B3-TraceId": "1"}),
+        )
         closed = tracer.close()
         while not closed.done():
             time.sleep(0.01)

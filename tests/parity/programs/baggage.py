@@ -35,7 +35,11 @@ def main():
     late.finish()
     root.finish()
 
-    incoming = {"uber-trace-id": "5eed5eed5eed0001:5eed5eed5eed0002:0:1", "uberctx-Tenant": "caf%C3%A9", "UBERCTX-x": "1"}
+    incoming = {
+        "uber-trace-id": "5eed5eed5eed0001:5eed5eed5eed0002:0:1",
+        "uberctx-Tenant": "caf%C3%A9",
+        "UBERCTX-x": "1",
+    }
     context = tracer.extract(Format.HTTP_HEADERS, incoming)
     print("received", sorted(context.baggage.items()))
     span = tracer.start_span("receiver", child_of=context)
@@ -43,7 +47,9 @@ def main():
     headers_of(tracer, span, Format.HTTP_HEADERS)
     span.finish()
 
-    quiet = tracer.extract(Format.TEXT_MAP, {"uber-trace-id": "5eed5eed5eed0003:5eed5eed5eed0004:0:0", "uberctx-a": "b"})
+    quiet = tracer.extract(
+        Format.TEXT_MAP, {"uber-trace-id": "5eed5eed5eed0003:5eed5eed5eed0004:0:0", "uberctx-a": "b"}
+    )
     span = tracer.start_span("unsampled", child_of=quiet)
     span.set_baggage_item("c", "d")
     print("unsampled", span.is_sampled(), sorted(span.context.baggage.items()))

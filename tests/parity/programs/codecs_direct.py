@@ -52,8 +52,11 @@ def main():
     context = SpanContext(0xABC, 0xDEF, 0x123, 1, {"key": "a b/c+d", "Other": "x"})
     root = SpanContext(0x10000000000000005, 0xDEF, None, 3)
     off = SpanContext(0xABC, 0xDEF, None, 0)
-    for codec in (TextCodec(), TextCodec(url_encoding=True),
-                  TextCodec(trace_id_header="Trace_ID", baggage_header_prefix="Bag_", debug_id_header="Debug")):
+    for codec in (
+        TextCodec(),
+        TextCodec(url_encoding=True),
+        TextCodec(trace_id_header="Trace_ID", baggage_header_prefix="Bag_", debug_id_header="Debug"),
+    ):
         for each in (context, root, off):
             carrier = {}
             codec.inject(each, carrier)

@@ -26,7 +26,8 @@ CONFIGS = [
 ]  # fmt: skip
 
 SAMPLERS = [
-    {"type": "const", "param": "true"}, {"type": "const", "param": 0}, {"type": "const"}, {"type": "const", "param": "x"},
+    {"type": "const", "param": "true"}, {"type": "const", "param": 0}, {"type": "const"},
+    {"type": "const", "param": "x"},
     {"type": "probabilistic", "param": 0.5}, {"type": "probabilistic", "param": "0.25"},
     {"type": "ratelimiting", "param": 2}, {"type": "rate_limiting", "param": "3"}, {}, {"type": ""},
     {"type": "remote", "param": 1}, {"type": "probabilistic", "param": 2}, {"type": "Const", "param": 1},
@@ -52,10 +53,18 @@ def main():
         except ValueError:
             print("refused", arguments)
     print(Config({"unknown": 1}, service_name="s").service_name)
-    print(Config(config={"sampler": {"type": "const"}, "propagation": "b3", "tags": {}}, service_name="s", validate=True).service_name)
+    print(
+        Config(
+            config={"sampler": {"type": "const"}, "propagation": "b3", "tags": {}}, service_name="s", validate=True
+        ).service_name
+    )
 
-    os.environ.update(JAEGER_AGENT_HOST="host.of.the.environment", JAEGER_AGENT_PORT="1234",
-                      JAEGER_TAGS="zone=b, rack = 7", JAEGER_TRACEID_128BIT="true")
+    os.environ.update(
+        JAEGER_AGENT_HOST="host.of.the.environment",
+        JAEGER_AGENT_PORT="1234",
+        JAEGER_TAGS="zone=b, rack = 7",
+        JAEGER_TRACEID_128BIT="true",
+    )
     config = Config({"tags": {"zone": "a", "own": 1}, "local_agent": {"reporting_port": 99}}, service_name="s")
     print(config.local_agent_reporting_host, config.local_agent_reporting_port, config.generate_128bit_trace_id)
     print(sorted(config.tags.items()))

@@ -24,8 +24,9 @@ def main():
     carrier = {}
     tracer.inject(span, Format.HTTP_HEADERS, carrier)
     print("trace header", "x-shop-trace" in carrier, "default", "uber-trace-id" in carrier, carrier.get("x-shop-user"))
-    context = tracer.extract(Format.HTTP_HEADERS, {"X-SHOP-TRACE": "5409000000000001:5409000000000002:0:1",
-                                                   "X-Shop-User": "bob"})
+    context = tracer.extract(
+        Format.HTTP_HEADERS, {"X-SHOP-TRACE": "5409000000000001:5409000000000002:0:1", "X-Shop-User": "bob"}
+    )
     print("%x" % context.trace_id, context.baggage)
     child = tracer.start_span("continued", child_of=context)
     child.finish()

@@ -10,7 +10,11 @@ def main():
     print("sampler", config.sampler)
     tracer = config.new_tracer()
     sampler = tracer.sampler
-    print(type(sampler).__name__, isinstance(sampler, RemoteControlledSampler), isinstance(sampler, jaeger_client.RemoteControlledSampler))
+    print(
+        type(sampler).__name__,
+        isinstance(sampler, RemoteControlledSampler),
+        isinstance(sampler, jaeger_client.RemoteControlledSampler),
+    )
     print(sampler.service_name, sampler.sampling_refresh_interval, sampler.max_operations)
     sampled, tags = sampler.is_sampled(1, "rare")
     print(sampled, sorted(tags.items()))

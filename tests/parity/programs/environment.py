@@ -23,8 +23,10 @@ def main():
         time.sleep(0.01)
 
     # what the process says of itself can be overridden
-    named = Config({"sampler": {"type": "const", "param": 1}, "tags": {"hostname": "given-host", "ip": "198.51.100.7"}},
-                   service_name="named-host").new_tracer()
+    named = Config(
+        {"sampler": {"type": "const", "param": 1}, "tags": {"hostname": "given-host", "ip": "198.51.100.7"}},
+        service_name="named-host",
+    ).new_tracer()
     print(named.tags["hostname"], named.tags["ip"])
     named.start_span("with-given-host").finish()
     closed = named.close()

@@ -45,8 +45,9 @@ SEQUENCES = [
 
 
 def main():
-    tracer = Config({"sampler": {"type": "const", "param": 1}, "reporter_queue_size": 1000},
-                    service_name="errors").new_tracer()
+    tracer = Config(
+        {"sampler": {"type": "const", "param": 1}, "reporter_queue_size": 1000}, service_name="errors"
+    ).new_tracer()
     for name, value in ERRORS:
         tracer.start_span("start-" + name, tags={tags.ERROR: value}).finish()
         span = tracer.start_span("later-" + name)

@@ -59,8 +59,12 @@ def main():
     context = tracer.extract(Format.BINARY, carrier)
     print("binary", len(carrier), context.trace_id == span.trace_id, context.span_id == span.span_id, context.baggage)
     print("codecs", sorted(str(name) for name in tracer.codecs), isinstance(tracer.codecs["list"], ListCodec))
-    for attempt in (lambda: tracer.inject(span, "nothing", {}), lambda: tracer.extract("nothing", {}),
-                    lambda: tracer.extract(ZipkinSpanFormat, 5), lambda: tracer.inject(span, ZipkinSpanFormat, [])):
+    for attempt in (
+        lambda: tracer.inject(span, "nothing", {}),
+        lambda: tracer.extract("nothing", {}),
+        lambda: tracer.extract(ZipkinSpanFormat, 5),
+        lambda: tracer.inject(span, ZipkinSpanFormat, []),
+    ):
         try:
             attempt()
         except InvalidCarrierException:

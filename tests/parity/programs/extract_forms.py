@@ -12,13 +12,23 @@ CASES = [
     ("encoded", Format.HTTP_HEADERS, {"uber-trace-id": "cafe0000beef0001%3acafe0000beef0002%3a0%3a1"}),
     ("short", Format.TEXT_MAP, {"uber-trace-id": "cafe:beef:0:1"}),
     ("long", Format.TEXT_MAP, {"uber-trace-id": "cafe0000beef00010000000000000001:cafe0000beef0002:0:1"}),
-    ("padded", Format.TEXT_MAP, {"uber-trace-id": "0000000000000000cafe0000beef0001:cafe0000beef0002:0000000000000000:01"}),
+    (
+        "padded",
+        Format.TEXT_MAP,
+        {"uber-trace-id": "0000000000000000cafe0000beef0001:cafe0000beef0002:0000000000000000:01"},
+    ),
     ("firehose", Format.TEXT_MAP, {"uber-trace-id": "cafe0000beef0001:cafe0000beef0002:0:9"}),
     ("debug-without-sampled", Format.TEXT_MAP, {"uber-trace-id": "cafe0000beef0001:cafe0000beef0002:0:2"}),
-    ("made-by-hand", Format.TEXT_MAP,
-     {"uber-trace-id": "cafe0000beef0001:cafe0000beef0002:0:1", "jaeger-baggage": "user=ann, Plan=gold, bad, x=y=z"}),
-    ("both-baggages", Format.TEXT_MAP,
-     {"uber-trace-id": "cafe0000beef0001:cafe0000beef0002:0:1", "jaeger-baggage": "a=1", "uberctx-b": "2"}),
+    (
+        "made-by-hand",
+        Format.TEXT_MAP,
+        {"uber-trace-id": "cafe0000beef0001:cafe0000beef0002:0:1", "jaeger-baggage": "user=ann, Plan=gold, bad, x=y=z"},
+    ),
+    (
+        "both-baggages",
+        Format.TEXT_MAP,
+        {"uber-trace-id": "cafe0000beef0001:cafe0000beef0002:0:1", "jaeger-baggage": "a=1", "uberctx-b": "2"},
+    ),
 ]
 
 CONTAINERS = [

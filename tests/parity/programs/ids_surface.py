@@ -27,14 +27,32 @@ def main():
     print("tracer", root.tracer is tracer, child.tracer.service_name)
     print("context", root.context.baggage, root.context.debug_id, root.context.has_trace)
     print("span is", isinstance(root, jaeger_client.Span), isinstance(root, opentracing.Span))
-    print("context is", isinstance(root.context, jaeger_client.SpanContext), isinstance(root.context, opentracing.SpanContext))
+    print(
+        "context is",
+        isinstance(root.context, jaeger_client.SpanContext),
+        isinstance(root.context, opentracing.SpanContext),
+    )
     print("tracer is", isinstance(tracer, jaeger_client.Tracer), isinstance(tracer, opentracing.Tracer))
-    print("not", isinstance(root, jaeger_client.SpanContext), isinstance(None, jaeger_client.Span), isinstance(root, jaeger_client.Tracer))
-    print("modules", jaeger_client.span.Span is jaeger_client.Span, jaeger_client.span_context.SpanContext is jaeger_client.SpanContext)
+    print(
+        "not",
+        isinstance(root, jaeger_client.SpanContext),
+        isinstance(None, jaeger_client.Span),
+        isinstance(root, jaeger_client.Tracer),
+    )
+    print(
+        "modules",
+        jaeger_client.span.Span is jaeger_client.Span,
+        jaeger_client.span_context.SpanContext is jaeger_client.SpanContext,
+    )
     carrier = {}
     tracer.inject(child, Format.HTTP_HEADERS, carrier)
     extracted = tracer.extract(Format.HTTP_HEADERS, carrier)
-    print("extracted", isinstance(extracted, jaeger_client.SpanContext), extracted.trace_id == child.trace_id, extracted.span_id == child.span_id)
+    print(
+        "extracted",
+        isinstance(extracted, jaeger_client.SpanContext),
+        extracted.trace_id == child.trace_id,
+        extracted.span_id == child.span_id,
+    )
     print("getattr", getattr(root, "trace_id", None) is not None, getattr(root, "nothing", "default"))
     root.set_tag("span.kind", "client")
     print("rpc", root.is_rpc(), root.is_rpc_client(), child.is_rpc())

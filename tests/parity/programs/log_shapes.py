@@ -45,8 +45,15 @@ def main():
     try:
         boom()
     except ValueError as error:
-        span.log_kv({"event": "error", "message": str(error), "error.object": error, "error.kind": type(error),
-                     "stack": sys.exc_info()[2]})
+        span.log_kv(
+            {
+                "event": "error",
+                "message": str(error),
+                "error.object": error,
+                "error.kind": type(error),
+                "stack": sys.exc_info()[2],
+            }
+        )
     span.finish()
 
     span = tracer.start_span("error-log-texts")

@@ -31,8 +31,11 @@ def work(tracer, name):
 
 def main():
     for name, limits in (("limited", {"max_tag_value_length": 100, "max_traceback_length": 50}), ("unlimited", {})):
-        config = Config(dict(limits, sampler={"type": "const", "param": 1}, tags={"process": "p" * 3000}),
-                        service_name=name, validate=True)
+        config = Config(
+            dict(limits, sampler={"type": "const", "param": 1}, tags={"process": "p" * 3000}),
+            service_name=name,
+            validate=True,
+        )
         tracer = config.new_tracer()
         print(tracer.max_tag_value_length, tracer.max_traceback_length)
         work(tracer, name)

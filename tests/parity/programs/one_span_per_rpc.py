@@ -14,7 +14,13 @@ def main():
         tracer.inject(client, Format.TEXT_MAP, carrier)
         context = tracer.extract(Format.TEXT_MAP, carrier)
         server = tracer.start_span("server", child_of=context, tags={"span.kind": "server"})
-        print(shared, "same span id", server.span_id == client.span_id, "parent is client", server.parent_id == client.span_id)
+        print(
+            shared,
+            "same span id",
+            server.span_id == client.span_id,
+            "parent is client",
+            server.parent_id == client.span_id,
+        )
         local = tracer.start_span("local", child_of=server)
         print("   local below", local.parent_id == server.span_id, local.trace_id == client.trace_id)
         local.finish()

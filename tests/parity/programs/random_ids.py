@@ -2,7 +2,6 @@
 
 import time
 
-import jaeger_client
 from jaeger_client import Config, SpanContext, constants
 
 

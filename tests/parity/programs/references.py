@@ -7,8 +7,13 @@ from jaeger_client import Config, SpanContext
 from opentracing import Reference, ReferenceType, child_of, follows_from
 
 A = SpanContext(trace_id=0xA0A0A0A0A0A0, span_id=0xA1A1A1A1A1A1, parent_id=None, flags=1, baggage={"from": "a"})
-B = SpanContext(trace_id=0xB0B0B0B0B0B0, span_id=0xB1B1B1B1B1B1, parent_id=0xB2B2B2B2B2B2, flags=1,
-                baggage={"from": "b", "only": "b"})
+B = SpanContext(
+    trace_id=0xB0B0B0B0B0B0,
+    span_id=0xB1B1B1B1B1B1,
+    parent_id=0xB2B2B2B2B2B2,
+    flags=1,
+    baggage={"from": "b", "only": "b"},
+)
 SAME_TRACE = SpanContext(trace_id=0xA0A0A0A0A0A0, span_id=0xA3A3A3A3A3A3, parent_id=None, flags=1)
 OFF = SpanContext(trace_id=0xC0C0C0C0C0C0, span_id=0xC1C1C1C1C1C1, parent_id=None, flags=0)
 
@@ -33,8 +38,15 @@ CASES = [
 
 def describe(span):
     context = span.context
-    print(span.operation_name, "parent", context.parent_id and "%x" % context.parent_id, "sampled", span.is_sampled(),
-          "baggage", sorted(context.baggage.items()))
+    print(
+        span.operation_name,
+        "parent",
+        context.parent_id and "%x" % context.parent_id,
+        "sampled",
+        span.is_sampled(),
+        "baggage",
+        sorted(context.baggage.items()),
+    )
 
 
 def main():

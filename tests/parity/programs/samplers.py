@@ -17,8 +17,10 @@ def ask(sampler, *arguments):
 
 
 def tags_of(span):
-    return [(tag.key, tag.vStr if tag.vStr is not None else tag.vDouble if tag.vDouble is not None else tag.vBool)
-            for tag in span.tags]
+    return [
+        (tag.key, tag.vStr if tag.vStr is not None else tag.vDouble if tag.vDouble is not None else tag.vBool)
+        for tag in span.tags
+    ]
 
 
 class EvenSampler(Sampler):
@@ -33,9 +35,16 @@ class EvenSampler(Sampler):
 
 
 def main():
-    for sampler in (ConstSampler(True), ConstSampler(False), ProbabilisticSampler(0.5), ProbabilisticSampler(1.0),
-                    RateLimitingSampler(2), RateLimitingSampler(),
-                    GuaranteedThroughputProbabilisticSampler("op", 2.0, 0.5), AdaptiveSampler(STRATEGIES, 10)):
+    for sampler in (
+        ConstSampler(True),
+        ConstSampler(False),
+        ProbabilisticSampler(0.5),
+        ProbabilisticSampler(1.0),
+        RateLimitingSampler(2),
+        RateLimitingSampler(),
+        GuaranteedThroughputProbabilisticSampler("op", 2.0, 0.5),
+        AdaptiveSampler(STRATEGIES, 10),
+    ):
         print(str(sampler), isinstance(sampler, Sampler))
     half = ProbabilisticSampler(0.5)
     for trace_id in (1, 2**63 - 1, 2**63, 2**64 - 1, (5 << 64) + 1, (5 << 64) + 2**63):

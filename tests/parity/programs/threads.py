@@ -8,8 +8,9 @@ from jaeger_client import Config
 
 
 def main():
-    tracer = Config({"sampler": {"type": "const", "param": 1}, "reporter_queue_size": 1000},
-                    service_name="threads").new_tracer()
+    tracer = Config(
+        {"sampler": {"type": "const", "param": 1}, "reporter_queue_size": 1000}, service_name="threads"
+    ).new_tracer()
     barrier = threading.Barrier(3)
 
     def work(number, parent):

@@ -9,8 +9,9 @@ def main():
     except ImportError as error:
         print("not with this tornado:", error.name or type(error).__name__)
         return
-    tracer = Config({"sampler": {"type": "const", "param": 1}}, service_name="stack-contexts",
-                    scope_manager=TornadoScopeManager()).new_tracer()
+    tracer = Config(
+        {"sampler": {"type": "const", "param": 1}}, service_name="stack-contexts", scope_manager=TornadoScopeManager()
+    ).new_tracer()
     with tracer_stack_context():
         with tracer.start_active_span("in-stack-context"):
             tracer.start_span("child").finish()

@@ -27,7 +27,9 @@ def main():
     own = narrow.start_span("narrow-root")
     print("narrow", own.trace_id.bit_length() <= 64)
     own.finish()
-    context = narrow.extract(Format.TEXT_MAP, {"uber-trace-id": "1de0000000000000000000000000aaaa:aaaaaaaaaaaa0001:0:1"})
+    context = narrow.extract(
+        Format.TEXT_MAP, {"uber-trace-id": "1de0000000000000000000000000aaaa:aaaaaaaaaaaa0001:0:1"}
+    )
     span = narrow.start_span("continued", child_of=context)
     print("%x" % span.trace_id)
     span.finish()
