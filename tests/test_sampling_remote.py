@@ -401,7 +401,7 @@ def polling_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "ot_bridge-poll"]
 
 
-def test_first_question_is_asked_at_once_and_the_next_after_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_question_is_asked_at_once_and_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "LEAST_INTERVAL_S", 0.01)
     with agent(json_of(**GOOD)) as running:
         remote = Remote(f"{running.url}/sampling", "shop", interval_s=0.01)
