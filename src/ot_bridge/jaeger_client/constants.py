@@ -1,0 +1,3 @@
+"""A stand-in for the drop-in's constants."""
+
+TRACE_ID_HEADER = "uber-trace-id"
