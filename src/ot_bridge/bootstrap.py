@@ -199,6 +199,17 @@ def _warn_of_difference(
         )
 
 
+def yield_otel_provider() -> None:
+    """Let the application still set an OpenTelemetry provider of its own, where install set one of ours.
+
+    For installations that the application did not ask for: OpenTelemetry would refuse its provider, with all that its
+    author configured. Its own spans go there then, and those of OpenTracing stay where they went.
+    """
+    with _lock:
+        if _installation is not None and _installation.tracer._owns_provider:
+            trace._TRACER_PROVIDER_SET_ONCE = Once()
+
+
 def _forget_otel_provider() -> None:
     trace._TRACER_PROVIDER = None  # OpenTelemetry has no public way back; tests need one
     trace._TRACER_PROVIDER_SET_ONCE = Once()

@@ -18,11 +18,12 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
 
 from ot_bridge import telemetry
+from ot_bridge.deferred import DeferredExporter
 from ot_bridge.environment import VARIABLE, build_named, read, read_choice, read_integer, read_number, wrong
 from ot_bridge.errors import ConfigError
 from ot_bridge.shutdown import flush_provider, shutdown_provider
 
-__all__ = ["build_processors", "flush_provider", "shutdown_provider"]
+__all__ = ["build_processors", "defer", "flush_provider", "shutdown_provider"]
 
 _TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _GROUP: Final = "opentelemetry_traces_exporter"
@@ -33,6 +34,14 @@ _COMPRESSIONS: Final = {_HTTP: ("none", "gzip", "deflate"), _GRPC: ("none", "gzi
 # Targets that gRPC resolves itself; the official exporter hands them on unread.
 _GRPC_SCHEMES: Final = ("http", "https", "dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds", "vsock")
 _GRPC_PORT: Final = 4317
+
+_deferring = False
+
+
+def defer() -> None:
+    """Build the OTLP exporters of this process at their first export, and not at install. Their variables are checked."""
+    global _deferring
+    _deferring = True
 
 
 def build_processors() -> tuple[SpanProcessor, ...]:
@@ -100,12 +109,22 @@ def _build_otlp() -> SpanExporter:
     compression = read_choice(_first_set("COMPRESSION"), _COMPRESSIONS[protocol], "none")
     # Some exporters take an empty variable for an endpoint.
     endpoint = None if read(_first_set("ENDPOINT")) else _DEFAULT_ENDPOINTS[protocol]
-    if protocol == _HTTP:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+    if protocol == _GRPC:
+        read_choice(_first_set("INSECURE"), ("true", "false"), "false")
 
-        return HttpSpanExporter(endpoint=endpoint)
+    def build() -> SpanExporter:
+        return _import_http(endpoint) if protocol == _HTTP else _import_grpc(endpoint, compression)
 
-    read_choice(_first_set("INSECURE"), ("true", "false"), "false")
+    return DeferredExporter(build) if _deferring else build()
+
+
+def _import_http(endpoint: str | None) -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+
+    return HttpSpanExporter(endpoint=endpoint)
+
+
+def _import_grpc(endpoint: str | None, compression: str) -> SpanExporter:
     from grpc import Compression
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 

@@ -71,6 +71,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "install.again": "second calls of install with other arguments (warns once)",
         "install.service_name": "service names given to install beside a provider that has its own (warns once)",
         "install.two_providers": "providers given to install beside another global one (warns once)",
+        "export.failed": "exporters that could not be built at their first export: spans are lost (warns once)",
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
         "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
