@@ -85,10 +85,12 @@ def plan(command: Sequence[str], environ: Mapping[str, str]) -> Plan:
     program = arguments[0]
     if _is_python(program):
         interpreter: str | None = program
-        _check_flags(arguments[1:], " ".join(command))
+        _check_flags(arguments[1:], "the command")
     else:
         interpreter, flags = _shebang(program)
-        _check_flags(flags, f"{program}, by its first line,")
+        _check_flags(flags, f"the first line of {program}")
+        if interpreter is not None and os.sep not in interpreter:
+            interpreter = _which(interpreter, environ)
     return Plan(arguments, {"PYTHONPATH": _python_path(environ), MAIN_PID: str(os.getpid())}, interpreter)
 
 

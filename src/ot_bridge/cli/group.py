@@ -7,6 +7,7 @@ import click
 from ot_bridge.cli.demo import demo
 from ot_bridge.cli.explain import explain
 from ot_bridge.cli.matrix import matrix
+from ot_bridge.cli.run import run
 from ot_bridge.version import __version__
 
 __all__ = ["cli"]
@@ -21,3 +22,4 @@ def cli() -> None:
 cli.add_command(demo)
 cli.add_command(explain)
 cli.add_command(matrix)
+cli.add_command(run)
