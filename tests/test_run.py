@@ -152,7 +152,11 @@ class TestProcess:
         text = "import sys; print(sys.argv[1:], sys.stdin.read()); print('err', file=sys.stderr); sys.exit(37)"
         app = program(tmp_path, text)
         done = run("python", app, "--explain", "-x", "--", "a b", "", cwd=tmp_path, given="in\n")
-        assert (done.returncode, done.stdout, done.stderr) == (37, "['--explain', '-x', '--', 'a b', ''] in\n\n", "err\n")
+        assert (done.returncode, done.stdout, done.stderr) == (
+            37,
+            "['--explain', '-x', '--', 'a b', ''] in\n\n",
+            "err\n",
+        )
 
     @POSIX
     def test_process_keeps_its_id_and_its_signals(self, tmp_path: Path) -> None:
@@ -223,7 +227,9 @@ class TestProcess:
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("Error: the first line of ./tool starts Python with -Es")
 
-    @pytest.mark.parametrize("words", [("-c", "print('ran')", "-I"), ("app.py", "-I"), ("-u", "-m", "app", "-E")], ids=str)
+    @pytest.mark.parametrize(
+        "words", [("-c", "print('ran')", "-I"), ("app.py", "-I"), ("-u", "-m", "app", "-E")], ids=str
+    )
     def test_flags_of_the_program_are_its_own(self, words: tuple[str, ...], tmp_path: Path) -> None:
         program(tmp_path, "print('ran')")
         done = run("python", *words, cwd=tmp_path)
@@ -232,7 +238,9 @@ class TestProcess:
     def test_python_path_that_is_set_stays(self, tmp_path: Path) -> None:
         (tmp_path / "lib").mkdir()
         program(tmp_path / "lib", "WHERE = 'lib'", "shoplib.py")
-        app = program(tmp_path, "import os, shoplib; print(shoplib.WHERE, os.environ['PYTHONPATH'].split(os.pathsep)[1:])")
+        app = program(
+            tmp_path, "import os, shoplib; print(shoplib.WHERE, os.environ['PYTHONPATH'].split(os.pathsep)[1:])"
+        )
         before = os.pathsep.join([str(tmp_path / "lib"), SOURCE])
         done = run("python", app, cwd=tmp_path, variables={"PYTHONPATH": before})
         assert done.stdout == f"lib {[str(tmp_path / 'lib'), SOURCE]}\n"
@@ -250,8 +258,10 @@ class TestMistakes:
         assert (done.returncode, done.stdout, done.stderr) == (
             2,
             "",
-            "Error: cannot use semconv: got 'legcy' (environment variable OT_BRIDGE_SEMCONV), expected 'legacy', 'dup' or"
-            " 'new'; did you mean 'legacy'?\n",
+            (
+                "Error: cannot use semconv: got 'legcy' (environment variable OT_BRIDGE_SEMCONV), expected 'legacy',"
+                " 'dup' or 'new'; did you mean 'legacy'?\n"
+            ),
         )
 
     def test_process_with_a_wrong_variable_of_the_sdk_goes_on_without_tracing(self, tmp_path: Path) -> None:
@@ -264,9 +274,9 @@ class TestMistakes:
         name, pid = done.stdout.split()
         assert (done.returncode, name) == (0, "Scope")
         assert done.stderr == (
-            "ot_bridge: this process is not traced: cannot use OTEL_TRACES_SAMPLER: got 'always_one' (environment variable),"
-            " expected one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off,"
-            f" parentbased_traceidratio; did you mean 'always_on'? (process {pid})\n"
+            "ot_bridge: this process is not traced: cannot use OTEL_TRACES_SAMPLER: got 'always_one' (environment"
+            " variable), expected one of always_on, always_off, traceidratio, parentbased_always_on,"
+            f" parentbased_always_off, parentbased_traceidratio; did you mean 'always_on'? (process {pid})\n"
         )
 
     def test_child_with_a_wrong_variable_of_the_bridge_goes_on_without_tracing(self, tmp_path: Path) -> None:
@@ -302,8 +312,10 @@ class TestSiteCustomize:
         for name, text in (
             (
                 "one",
-                "import sys, os\nsys.path.remove(os.path.dirname(__file__))\ndel sys.modules['sitecustomize']\n"
-                "import sitecustomize\nsys.marks.append('one')",
+                (
+                    "import sys, os\nsys.path.remove(os.path.dirname(__file__))\ndel sys.modules['sitecustomize']\n"
+                    "import sitecustomize\nsys.marks.append('one')"
+                ),
             ),
             ("two", "import sys; sys.marks = ['two']"),
         ):
@@ -320,7 +332,7 @@ class TestSiteCustomize:
         app = program(tmp_path, "import opentracing; print(type(opentracing.tracer).__name__)")
         before = os.pathsep.join([str(tmp_path / "lib"), SOURCE])
         plain = subprocess.run(
-            ["python", "-c", ""], env=environment(PYTHONPATH=before), capture_output=True, text=True, check=True
+            [sys.executable, "-c", ""], env=environment(PYTHONPATH=before), capture_output=True, text=True, check=True
         )
         done = run("python", app, cwd=tmp_path, variables={"PYTHONPATH": before})
         # The launcher is a Python too.
@@ -339,10 +351,12 @@ class TestChildren:
         [
             "import subprocess, sys\nsubprocess.run([sys.executable, 'child.py'], check=True)",
             "import os\nos.system('python child.py')",
-            "import multiprocessing, child\n"
-            "if __name__ == '__main__':\n"
-            "    process = multiprocessing.get_context('spawn').Process(target=child.work)\n"
-            "    process.start(); process.join()",
+            (
+                "import multiprocessing, child\n"
+                "if __name__ == '__main__':\n"
+                "    process = multiprocessing.get_context('spawn').Process(target=child.work)\n"
+                "    process.start(); process.join()"
+            ),
         ],
         ids=["subprocess", "shell", "spawn"],
     )
@@ -412,7 +426,11 @@ class TestEnvironments:
         with http_collector() as (endpoint, arrivals):
             done = run("python", program(tmp_path, self.TEXT), cwd=tmp_path, endpoint=endpoint)
             found = [name for _, name in spans_of(arrivals)]
-        assert json.loads(done.stdout) == ["ot_bridge.jaeger_client", "uber-trace-id", metadata.version("jaeger-client")]
+        assert json.loads(done.stdout) == [
+            "ot_bridge.jaeger_client",
+            "uber-trace-id",
+            metadata.version("jaeger-client"),
+        ]
         assert found == ["work"]
 
     def test_jaeger_client_need_not_be_installed(self, tmp_path: Path) -> None:

@@ -84,7 +84,9 @@ def test_last_spans_of_a_gunicorn_worker_are_sent_when_it_ends(tmp_path: Path) -
     port = free_port()
     with http_collector() as (endpoint, arrivals):
         variables = {"OTEL_SERVICE_NAME": "shop", "OTEL_BSP_SCHEDULE_DELAY": "60000"}
-        with started("gunicorn", f"--bind=127.0.0.1:{port}", "app:app", cwd=tmp_path, endpoint=endpoint, variables=variables):
+        with started(
+            "gunicorn", f"--bind=127.0.0.1:{port}", "app:app", cwd=tmp_path, endpoint=endpoint, variables=variables
+        ):
             assert ask(port) == "done"
         assert spans_of(arrivals) == [("shop", "wsgi")]
 
@@ -94,7 +96,8 @@ def test_task_of_celery_is_traced(pool: str, tmp_path: Path) -> None:
     text = (
         "import celery, opentracing\n"
         "app = celery.Celery('app', broker='filesystem://')\n"
-        f"folders = dict.fromkeys(('data_folder_in', 'data_folder_out', 'control_folder'), {str(tmp_path / 'queue')!r})\n"
+        "names = 'data_folder_in', 'data_folder_out', 'control_folder'\n"
+        f"folders = dict.fromkeys(names, {str(tmp_path / 'queue')!r})\n"
         "app.conf.broker_transport_options = folders\n"
         "@app.task(name='charge')\n"
         "def charge():\n"
@@ -102,7 +105,16 @@ def test_task_of_celery_is_traced(pool: str, tmp_path: Path) -> None:
     )
     (tmp_path / "app.py").write_text(text, encoding="utf-8")
     (tmp_path / "queue").mkdir()
-    words = ("celery", "-A", "app", "worker", f"--pool={pool}", "--concurrency=1", "--without-gossip", "--without-mingle")
+    words = (
+        "celery",
+        "-A",
+        "app",
+        "worker",
+        f"--pool={pool}",
+        "--concurrency=1",
+        "--without-gossip",
+        "--without-mingle",
+    )
     with http_collector() as (endpoint, arrivals):
         variables = {"OTEL_SERVICE_NAME": "worker", "OTEL_BSP_SCHEDULE_DELAY": "100"}
         with started(*words, cwd=tmp_path, endpoint=endpoint, variables=variables):

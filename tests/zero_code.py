@@ -56,7 +56,9 @@ def run(
 
 
 @contextlib.contextmanager
-def started(*words: str, cwd: Path, endpoint: str, variables: Mapping[str, str] = {}) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    *words: str, cwd: Path, endpoint: str, variables: Mapping[str, str] = {}
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server below `ot-bridge run`; end it, and all that it has started, at the end of the block."""
     log = cwd / "server.log"
     with log.open("wb") as output:

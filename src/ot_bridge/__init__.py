@@ -49,7 +49,7 @@ else:
         "install": "bootstrap",
     }
 
-    def __getattr__(name):
+    def __getattr__(name: str) -> object:
         home = _HOMES.get(name, name)
         if home == name and name.startswith("__"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -66,7 +66,7 @@ else:
         globals()[name] = value = getattr(module, name)
         return value
 
-    def __dir__():
+    def __dir__() -> list[str]:
         return sorted({*globals(), *__all__, "telemetry"})
 
 

@@ -14,12 +14,15 @@ import atexit
 import contextlib
 import logging
 import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, NamedTuple
 
 import opentracing
 from opentelemetry import propagate, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
 
@@ -31,7 +34,7 @@ from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
 from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
 
-__all__ = ["install"]
+__all__ = ["install", "preinstall"]
 
 _logger = logging.getLogger("ot_bridge")
 
@@ -90,15 +93,42 @@ def install(
         return _installation.tracer
 
 
+def preinstall() -> bool:
+    """Install for an application that did not ask for it, and that may have ideas of its own.
+
+    As ``install()``, but OTLP's exporter is imported at its first export; and where the provider is ours, OpenTelemetry
+    still takes one of the application's. The application's own spans go there then, those of OpenTracing stay.
+
+    Returns:
+        Whether this call installed the tracer that is there.
+
+    Raises:
+        ConfigError: a variable cannot be used. Nothing is set then.
+    """
+    global _installation
+    with _lock:
+        if _installation is not None:
+            return False
+        _installation = _install(None, Settings.from_env(), None, None, partial(build_processors, deferred=True))
+        if _installation.tracer._owns_provider:
+            # It would refuse a second provider, with all that its author configured.
+            trace._TRACER_PROVIDER_SET_ONCE = Once()
+        return True
+
+
 def _install(
-    service_name: str | None, settings: Settings, given: TracerProvider | None, meter_provider: MeterProvider | None
+    service_name: str | None,
+    settings: Settings,
+    given: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    processors: Callable[[], Iterable[SpanProcessor]] = build_processors,
 ) -> _Installation:
     propagator = MixedFleetPropagator(settings=settings)
     existing = _real(trace.get_tracer_provider())
     provider = _real(given) or existing
     owned = provider is None
     if provider is None:
-        provider = build_provider(service_name, build_processors)
+        provider = build_provider(service_name, processors)
     try:
         tracer = BridgeTracer(provider, settings=settings)
     except BaseException:
@@ -197,17 +227,6 @@ def _warn_of_difference(
         telemetry.warn_once(
             "install.again", "ot_bridge is installed already; %s of this call has no effect", ", ".join(ignored)
         )
-
-
-def yield_otel_provider() -> None:
-    """Let the application still set an OpenTelemetry provider of its own, where install set one of ours.
-
-    For installations that the application did not ask for: OpenTelemetry would refuse its provider, with all that its
-    author configured. Its own spans go there then, and those of OpenTracing stay where they went.
-    """
-    with _lock:
-        if _installation is not None and _installation.tracer._owns_provider:
-            trace._TRACER_PROVIDER_SET_ONCE = Once()
 
 
 def _forget_otel_provider() -> None:

@@ -23,7 +23,7 @@ from ot_bridge.environment import VARIABLE, build_named, read, read_choice, read
 from ot_bridge.errors import ConfigError
 from ot_bridge.shutdown import flush_provider, shutdown_provider
 
-__all__ = ["build_processors", "defer", "flush_provider", "shutdown_provider"]
+__all__ = ["build_processors", "flush_provider", "shutdown_provider"]
 
 _TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _GROUP: Final = "opentelemetry_traces_exporter"
@@ -35,17 +35,12 @@ _COMPRESSIONS: Final = {_HTTP: ("none", "gzip", "deflate"), _GRPC: ("none", "gzi
 _GRPC_SCHEMES: Final = ("http", "https", "dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds", "vsock")
 _GRPC_PORT: Final = 4317
 
-_deferring = False
 
-
-def defer() -> None:
-    """Build the OTLP exporters of this process at their first export, and not at install. Their variables are checked."""
-    global _deferring
-    _deferring = True
-
-
-def build_processors() -> tuple[SpanProcessor, ...]:
+def build_processors(*, deferred: bool = False) -> tuple[SpanProcessor, ...]:
     """Build the processors that ``OTEL_TRACES_EXPORTER`` names: otlp (default), console, none, or an entry point.
+
+    Args:
+        deferred: check OTLP's variables now, and import and build its exporter at the first export.
 
     Raises:
         ConfigError: a variable that the chosen exporters read cannot be used. Nothing is left running.
@@ -54,7 +49,7 @@ def build_processors() -> tuple[SpanProcessor, ...]:
     batch = _batch_arguments()
     exporters: list[tuple[str, SpanExporter]] = []
     try:
-        exporters.extend((name, _build_exporter(name)) for name in names)
+        exporters.extend((name, _build_exporter(name, deferred=deferred)) for name in names)
     except Exception as error:
         for _, exporter in exporters:
             exporter.shutdown()
@@ -92,15 +87,15 @@ def _batch_arguments() -> dict[str, Any]:
     }
 
 
-def _build_exporter(name: str) -> SpanExporter:
+def _build_exporter(name: str, *, deferred: bool) -> SpanExporter:
     if name == "console":
         return ConsoleSpanExporter(out=sys.stdout)
     if name == "otlp":
-        return _build_otlp()
+        return _build_otlp(deferred=deferred)
     return build_named(_TRACES_EXPORTER, name, _GROUP, SpanExporter, known=["otlp", "console", "none"])
 
 
-def _build_otlp() -> SpanExporter:
+def _build_otlp(*, deferred: bool) -> SpanExporter:
     protocol = read_choice(_first_set("PROTOCOL"), tuple(_DEFAULT_ENDPOINTS), _HTTP)
     _check_endpoint(protocol)
     _check_headers()
@@ -115,7 +110,7 @@ def _build_otlp() -> SpanExporter:
     def build() -> SpanExporter:
         return _import_http(endpoint) if protocol == _HTTP else _import_grpc(endpoint, compression)
 
-    return DeferredExporter(build) if _deferring else build()
+    return DeferredExporter(build) if deferred else build()
 
 
 def _import_http(endpoint: str | None) -> SpanExporter:

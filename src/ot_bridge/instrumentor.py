@@ -19,7 +19,7 @@ __all__ = ["OpenTracingInstrumentor"]
 _logger = logging.getLogger("ot_bridge")
 
 
-class OpenTracingInstrumentor(BaseInstrumentor):  # type: ignore[misc]  (it comes without types where it comes at all)
+class OpenTracingInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes without types where it comes at all
     """Makes OpenTracing code trace on the provider of this process, and ``import jaeger_client`` mean the drop-in.
 
     Never raises: the program that calls it would leave all instrumentations after it out.

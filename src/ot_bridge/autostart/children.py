@@ -64,6 +64,6 @@ def flush() -> None:
         try:
             send()
         except Exception as error:
-            from ot_bridge.autostart import state  # noqa: PLC0415  (hardly ever)
+            from ot_bridge.autostart import state
 
             state.say(f"spans may be lost: {type(error).__name__}: {error}")

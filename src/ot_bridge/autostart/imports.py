@@ -21,12 +21,12 @@ class Watch:
     def arm(self) -> None:
         """Watch from now on, before all finders that are there."""
         if self not in sys.meta_path:
-            sys.meta_path.insert(0, self)  # type: ignore[arg-type]  (invalidate_caches is optional)
+            sys.meta_path.insert(0, self)
 
     def disarm(self) -> None:
         """Watch no longer."""
         if self in sys.meta_path:
-            sys.meta_path.remove(self)  # type: ignore[arg-type]
+            sys.meta_path.remove(self)
 
     def watches(self, name: str) -> bool:
         """Say whether a module is of interest."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DIRECTORY", "LaunchError", "Plan", "check_settings", "execute", "plan", "split"]
 
-DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "path")  # noqa: PTH100, PTH118, PTH120  (a str)
+DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "path")
 
 _WRONG, _NOT_EXECUTABLE, _NOT_FOUND = 2, 126, 127  # as env, nohup and timeout have it
 _PYTHONS = ("python", "pypy")
@@ -102,10 +102,10 @@ def check_settings(environ: Mapping[str, str]) -> None:
     """
     if not any(name.startswith("OT_BRIDGE_") for name in environ):
         return
-    import logging  # noqa: PLC0415  (only for those who set something)
+    import logging
 
-    from ot_bridge.config import Settings  # noqa: PLC0415
-    from ot_bridge.errors import ConfigError  # noqa: PLC0415
+    from ot_bridge.config import Settings
+    from ot_bridge.errors import ConfigError
 
     # Warnings come from the process that is started, at its install.
     logger = logging.getLogger("ot_bridge")
@@ -131,10 +131,10 @@ def execute(planned: Plan) -> NoReturn:
             stream.flush()
     if os.name == "nt":
         # There exec is a new process, and the caller would see this one end.
-        import subprocess  # noqa: PLC0415
+        import subprocess
 
         raise SystemExit(subprocess.call(planned.arguments, env=environment))  # noqa: S603  (what was asked for)
-    import _signal  # noqa: PLC0415  (signal itself makes enums of everything)
+    import _signal  # type: ignore[import-not-found]  # signal itself makes enums of everything
 
     # Python ignores these; a command would inherit that.
     for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ"):
@@ -162,29 +162,31 @@ def _resolve(command: Sequence[str], environ: Mapping[str, str]) -> list[str]:
 
 def _this_python() -> str:
     if not sys.executable:
-        raise LaunchError("this Python does not know its own path: name the interpreter, as in 'ot-bridge run python ...'")
+        raise LaunchError(
+            "this Python does not know its own path: name the interpreter, as in 'ot-bridge run python ...'"
+        )
     return sys.executable
 
 
 def _is_program_of_python(path: str) -> bool:
-    if os.path.isdir(path):  # noqa: PTH112  (as below: cheap)
-        return os.path.isfile(os.path.join(path, "__main__.py"))  # noqa: PTH113, PTH118
-    return path.lower().endswith(_SCRIPTS) and os.path.isfile(path)  # noqa: PTH113
+    if os.path.isdir(path):
+        return os.path.isfile(os.path.join(path, "__main__.py"))
+    return path.lower().endswith(_SCRIPTS) and os.path.isfile(path)
 
 
 def _which(name: str, environ: Mapping[str, str]) -> str:
     """Return the path of a command: as the shell finds it, else beside this Python."""
     if os.name == "nt":
-        import shutil  # noqa: PLC0415  (it imports much)
+        import shutil
 
         found = shutil.which(name, path=environ.get("PATH"))
     elif os.sep in name:
-        found = name if os.path.isfile(name) else None  # noqa: PTH113
+        found = name if os.path.isfile(name) else None
         if found and not os.access(found, os.X_OK):
             raise LaunchError(f"cannot execute {name!r}: Permission denied", _NOT_EXECUTABLE)
     else:
         # A virtual environment need not be activated.
-        own = os.path.dirname(sys.executable) if sys.executable else ""  # noqa: PTH120
+        own = os.path.dirname(sys.executable) if sys.executable else ""
         found = _first([*environ.get("PATH", os.defpath).split(os.pathsep), own], name)
     if found is None:
         raise LaunchError(f"cannot find the command {name!r}{_hint(name, environ)}", _NOT_FOUND)
@@ -193,23 +195,21 @@ def _which(name: str, environ: Mapping[str, str]) -> str:
 
 def _first(places: Iterable[str], name: str) -> str | None:
     for place in places:
-        path = os.path.join(place or os.curdir, name)  # noqa: PTH118
-        if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113
+        path = os.path.join(place or os.curdir, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     return None
 
 
 def _hint(name: str, environ: Mapping[str, str]) -> str:
     """Name the closest command or file."""
-    import difflib  # noqa: PLC0415  (only on the way out)
+    import difflib
 
-    places = [os.path.dirname(name) or os.curdir] if os.sep in name or name.endswith(_SCRIPTS) else []  # noqa: PTH120
+    places = [os.path.dirname(name) or os.curdir] if os.sep in name or name.endswith(_SCRIPTS) else []
     known = set()
-    for place in places or [*environ.get("PATH", "").split(os.pathsep), os.path.dirname(sys.executable)]:  # noqa: PTH120
-        try:
-            known.update(os.listdir(place or os.curdir))  # noqa: PTH208
-        except OSError:
-            continue
+    for place in places or [*environ.get("PATH", "").split(os.pathsep), os.path.dirname(sys.executable)]:
+        if os.path.isdir(place or os.curdir) and os.access(place or os.curdir, os.R_OK):
+            known.update(os.listdir(place or os.curdir))
     near = difflib.get_close_matches(os.path.basename(name), sorted(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -243,7 +243,7 @@ def _check_flags(words: Sequence[str], where: str) -> None:
 def _shebang(path: str) -> tuple[str | None, list[str]]:
     """Return the Python that a script's first line names, with its options; None where it is no Python."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             line = file.readline(4096)
     except OSError:  # executable, not readable
         return None, []
@@ -259,7 +259,9 @@ def _shebang(path: str) -> tuple[str | None, list[str]]:
 
 def _python_path(environ: Mapping[str, str]) -> str:
     if os.pathsep in DIRECTORY:
-        raise LaunchError(f"ot_bridge is installed in {DIRECTORY!r}: PYTHONPATH has no way to name a path with {os.pathsep!r}")
+        raise LaunchError(
+            f"ot_bridge is installed in {DIRECTORY!r}: PYTHONPATH has no way to name a path with {os.pathsep!r}"
+        )
     before = environ.get("PYTHONPATH")
     if not before:
         return DIRECTORY

@@ -39,7 +39,7 @@ class _Redirect:
         """
         if not _is_old(fullname):
             return None
-        spec = ModuleSpec(fullname, _Alias())  # type: ignore[arg-type]  (no Loader needs to be inherited)
+        spec = ModuleSpec(fullname, _Alias())  # type: ignore[arg-type]  # no Loader needs to be inherited
         # Found without importing: here the interpreter holds the lock that all threads need for their imports.
         if fullname != _OLD and not self._exists(fullname):
             raise _missing(fullname)
@@ -80,8 +80,9 @@ class _Alias:
 
 def _missing(name: str) -> ModuleNotFoundError:
     return ModuleNotFoundError(
-        f"No module named {name!r}: under ot_bridge jaeger_client is {_NEW}, which has no such module. Spans leave over "
-        f"OTLP, so that nothing of Thrift or UDP is needed; remove the import, or start this program without ot_bridge.",
+        f"No module named {name!r}: under ot_bridge jaeger_client is {_NEW}, which has no such module. Spans leave "
+        "over OTLP, so that nothing of Thrift or UDP is needed; remove the import, or start this program without "
+        "ot_bridge.",
         name=name,
     )
 
@@ -99,12 +100,12 @@ def arm() -> Callable[[], None]:
     """
     if _redirect in sys.meta_path:
         return lambda: None
-    sys.meta_path.insert(0, _redirect)  # type: ignore[arg-type]  (invalidate_caches is optional)
+    sys.meta_path.insert(0, _redirect)
     real = _take_out()
 
     def undo() -> None:
         if _redirect in sys.meta_path:
-            sys.meta_path.remove(_redirect)  # type: ignore[arg-type]
+            sys.meta_path.remove(_redirect)
         _take_out()
         sys.modules.update(real)
 

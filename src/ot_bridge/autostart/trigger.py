@@ -77,12 +77,8 @@ def start() -> None:
 
 
 def _install() -> None:
-    from ot_bridge import bootstrap, export  # noqa: PLC0415  (this is what costs)
-    from ot_bridge.autostart import children  # noqa: PLC0415
+    from ot_bridge import bootstrap
+    from ot_bridge.autostart import children
 
-    export.defer()
-    before = bootstrap._installation
-    bootstrap.install()
-    bootstrap.yield_otel_provider()
-    state.preinstalled = before is None
+    state.preinstalled = bootstrap.preinstall()
     children.arm()

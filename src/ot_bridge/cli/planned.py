@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from typing import Any, Final, NamedTuple
 
@@ -103,11 +104,9 @@ def planned(command: Sequence[str], environ: Mapping[str, str]) -> Planned:
             rows.append(Row("PYTHONPATH", sets["PYTHONPATH"], f"ot_bridge; {before}"))
     rows.append(_jaeger_client())
     rows.append(_service_name(environ))
-    # What it would warn of stands in the table.
-    logging.getLogger("ot_bridge").setLevel(logging.ERROR)
     settings = None
     try:
-        settings = Settings.from_env(environ)
+        settings = _settings(environ)
     except ConfigError as error:
         problems.append(str(error))
     rows.extend(_exporter(environ))
@@ -116,6 +115,17 @@ def planned(command: Sequence[str], environ: Mapping[str, str]) -> Planned:
         rows.extend(_formats(settings, environ))
     problems.extend(_problems_of_the_sdk())
     return Planned(arguments, sets, tuple(rows), tuple(_variables(environ)), tuple(problems))
+
+
+def _settings(environ: Mapping[str, str]) -> Settings:
+    logger = logging.getLogger("ot_bridge")
+    level = logger.level
+    # What it would warn of stands in the table.
+    logger.setLevel(logging.ERROR)
+    try:
+        return Settings.from_env(environ)
+    finally:
+        logger.setLevel(level)
 
 
 def _whose(interpreter: str) -> str:
@@ -197,9 +207,8 @@ def _formats(settings: Settings, environ: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _problems_of_the_sdk() -> Iterator[str]:
-    export.defer()
     try:
-        built = provider.build_provider(None, export.build_processors)
+        built = provider.build_provider(None, partial(export.build_processors, deferred=True))
     except ConfigError as error:
         yield str(error)
     else:

@@ -10,13 +10,13 @@ import sys
 
 def _chain():
     """Run the sitecustomize that this one stands in front of."""
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  (as cheap as can be)
+    here = os.path.dirname(os.path.abspath(__file__))
     before = list(sys.path)
     # Some look for the next one in the same way; they must not find this one again.
     sys.path[:] = [place for place in before if place != here]
     mine = sys.modules.pop("sitecustomize", None)
     try:
-        import sitecustomize  # noqa: F401, PLC0415
+        import sitecustomize  # noqa: F401
     except ImportError as error:
         if getattr(error, "name", "sitecustomize") != "sitecustomize":
             raise
@@ -30,15 +30,15 @@ def _chain():
 def _begin():
     """Let the bridge prepare this process."""
     try:
-        from ot_bridge.autostart import begin  # noqa: PLC0415
+        from ot_bridge.autostart import begin
 
         begin()
     except Exception:
         if os.environ.get("_OT_BRIDGE_RUN_PID") == str(os.getpid()) and sys.stderr is not None:
             kind, error = sys.exc_info()[:2]
             missing = getattr(error, "name", None) in ("ot_bridge", "ot_bridge.autostart")
-            reason = "ot_bridge is not installed there" if missing else "%s: %s" % (kind.__name__, error)  # noqa: UP031
-            sys.stderr.write("ot_bridge: %s is not traced: %s\n" % (sys.executable, reason))  # noqa: UP031
+            reason = "ot_bridge is not installed there" if missing else "%s: %s" % (kind.__name__, error)
+            sys.stderr.write("ot_bridge: %s is not traced: %s\n" % (sys.executable, reason))
 
 
 try:
