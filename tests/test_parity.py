@@ -126,6 +126,12 @@ def test_every_improvement_changes_a_recorded_span() -> None:
     assert changed == {improvement.name for improvement in IMPROVEMENTS}
 
 
+def test_every_question_that_a_row_names_is_answered() -> None:
+    headings = (HERE.parent.parent / "RATIONALE.md").read_text(encoding="utf-8").splitlines()
+    sources = {row.source for table in (IMPROVEMENTS, LINES, FIELDS, ADDED) for row in table}
+    assert [source for source in sources if source.endswith("?") and f"### {source}" not in headings] == []
+
+
 def test_every_difference_of_a_line_is_one() -> None:
     dead = [line for line in LINES if line.real not in real.load(line.program).stdout or line.real == line.bridge]
     assert dead == []

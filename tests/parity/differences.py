@@ -1,7 +1,8 @@
 """Where the drop-in differs from jaeger-client in one program, and why: what no rule can derive from a record.
 
 A record holds what jaeger-client sent: it cannot tell what stood there before str() or the limit of a length. These
-tables say it, line by line and field by field. A row that changes nothing fails the tests.
+tables say it, line by line and field by field. A row that changes nothing fails the tests. The source of a row is a
+heading of RATIONALE.md, which ends with its question mark, else the reason itself.
 """
 
 from __future__ import annotations
@@ -59,16 +60,18 @@ class Added(NamedTuple):
     tags: tuple[tuple[str, str, Any], ...] = ()
 
 
-_CONTAINER = "What is a context without ids?"
+_CONTAINER = "Is a trace that begins with baggage alone sampled?"
 _FLAGS = "Which flags are sent in uber-trace-id?"
-_PARENT = "semantics 2.5: the parent id is sent as 0, and ignored on receipt"
+_PARENT = "Which flags are sent in uber-trace-id?"  # "the parent is always `0`": what is never sent is not read either
 _ERRORS = "Which values of error are true?"
 _RECORDED = "How is an exception recorded?"
 _LENGTHS = "Are long values cut?"
 _UNSENDABLE = "What if a value cannot be sent at all?"
-_VALUES = "semantics 3.5"
-_HEADER = "semantics 1.1, 1.5, 2.5: fixed widths, lower-case names, parent 0, 128-bit B3 ids, a decision in B3"
-_PRIORITY = "semantics 3.5: sampling.priority=None is ignored, not raised"
+_VALUES = "compat_matrix.md: Values"
+_HEADER = (
+    "headers have one form, whoever writes them: full widths, lower-case baggage keys, parent 0, the decision in B3"
+)
+_PRIORITY = "What does sampling.priority do?"
 _SAMPLER_TAGS = (("sampler.type", "string", "const"), ("sampler.param", "bool", True))
 
 _TRACEBACK = """Traceback (most recent call last):
@@ -157,7 +160,7 @@ LINES: Final = (
         "codecs_direct",
         "   back (['10000000000000005', 'def', None], 2, [], None)",
         "   back (['10000000000000005', 'def', None], 3, [], None)",
-        "semantics 1.5: Flags: 1 alone is a sampled debug trace",
+        "Why does a B3 debug trace carry X-B3-Sampled too?",
     ),
     Line(
         "codecs_direct",
@@ -193,7 +196,7 @@ LINES: Final = (
         )
         for trace_id in (_NARROW, _WIDE)
     ),
-    Line("config_surface", "refused", "{'a': 'b=c'}", "CONFIG: a value of JAEGER_TAGS may hold a ="),
+    Line("config_surface", "refused", "{'a': 'b=c'}", "a value in JAEGER_TAGS may hold a ="),
     Line("extract_forms", "    parent cafe0000beef0003", "    parent None", _PARENT),
     Line(
         "extract_forms",
@@ -236,7 +239,7 @@ LINES: Final = (
         "one_span_per_rpc",
         "True same span id True parent is client False",
         "True same span id False parent is client True",
-        "semantics 2.5: one_span_per_rpc is not supported",
+        "one_span_per_rpc is not supported, and says so once",
     ),
     Line("priority", "1 none at start: TypeError", "1 none at start is accepted", _PRIORITY),
     Line("priority", "0 none at start: TypeError", "0 none at start is accepted", _PRIORITY),
@@ -276,10 +279,22 @@ FIELDS: Final = (
         "<limited>",
         ("logs", 1, "attributes", "stack"),
         ["string", 'Traceback (most recent call last):\n  File "templa'],
-        "semantics 3.4: the whole text, cut at max_traceback_length",
+        "How is an exception recorded?",
     ),
-    Field("manual_finish", "<late>", ("attributes", "too"), REMOVED, "semantics 3: a finished span does not change"),
-    Field("manual_finish", "<late>", ("logs",), [], "semantics 3: a finished span does not change"),
+    Field(
+        "manual_finish",
+        "<late>",
+        ("attributes", "too"),
+        REMOVED,
+        "a finished span does not change: jaeger-client changes it until its batch is sent",
+    ),
+    Field(
+        "manual_finish",
+        "<late>",
+        ("logs",),
+        [],
+        "a finished span does not change: jaeger-client changes it until its batch is sent",
+    ),
     Field(
         "raising_blocks",
         "<handled>",

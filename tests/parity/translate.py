@@ -111,7 +111,7 @@ class Improvement(NamedTuple):
 
     Attributes:
         name: of the rule, in a sentence.
-        source: the document that decided it: a section of the design, or a heading of RATIONALE.md.
+        source: who decided it: a heading of RATIONALE.md, which ends with its question mark, else the reason itself.
         apply: is given the recorded span, and its translation to be changed.
     """
 
@@ -182,6 +182,13 @@ def _399(source: Span, span: Span) -> None:
 def _none_tag(source: Span, span: Span) -> None:
     for key in [key for key, value in span["attributes"].items() if value == ["string", "None"]]:
         del span["attributes"][key]
+
+
+def _forced(source: Span, span: Span) -> None:
+    keys = [key for key, _, _ in source["tags"]]
+    # The tags that a span starts with come before those of the sampler.
+    if "sampling.priority" in keys and "sampler.type" in keys[keys.index("sampling.priority") :]:
+        del span["attributes"]["sampler.type"], span["attributes"]["sampler.param"]
 
 
 def _debug(source: Span, span: Span) -> None:
@@ -313,29 +320,32 @@ def _keys(source: Span, span: Span) -> None:
 
 IMPROVEMENTS = (
     Improvement("telemetry.sdk.* says what sent it", "What becomes of jaeger-client's process tags?", _no_version),
-    Improvement("the scope says what made the span", "Why is the instrumentation scope not named ...?", _scope),
+    Improvement(
+        "the scope says what made the span", "Why is the instrumentation scope not named after the package?", _scope
+    ),
     Improvement("a span has a name", "What is an empty operation name?", _named),
-    Improvement("INTERNAL for a kind that nobody stated", "semantics 3.1, span.kind", _internal),
+    Improvement("INTERNAL for a kind that nobody stated", "Is span.kind mapped?", _internal),
     Improvement("a kind is read in any case", "Is span.kind mapped?", _kind_in_any_case),
     Improvement("an unknown kind is kept", "Is span.kind mapped?", _unknown_kind),
     Improvement("a tag None is skipped", "What if a value cannot be sent at all?", _none_tag),
     Improvement("error is the status, in every spelling", "Which values of error are true?", _error),
     Improvement("399 is no error", "Is 399 an error?", _399),
     Improvement("a code in digits is a number", "Does an HTTP status code set the status?", _digits),
+    Improvement("a forced root is not the sampler's", "Which spans carry sampler.type and sampler.param?", _forced),
     Improvement("debug is kept", "How does the debug flag cross a native service?", _debug),
     Improvement("an event has a name", "What is the name of a log without an event?", _event_name),
     Improvement("an error log is an exception event", "How is an exception recorded?", _exception_event),
     Improvement("an exception is recorded once", "How is an exception recorded?", _once),
     Improvement("the stack trace is whole", "How is an exception recorded?", _whole_stack),
-    Improvement("a traceback in any other log is whole", "semantics 3.4, traceback", _traceback_header),
+    Improvement("a traceback in any other log is whole", "How is an exception recorded?", _traceback_header),
     Improvement(
         "an error log describes the error", "Where does the description of an error come from?", _described_by_log
     ),
     Improvement(
         "lists are arrays, dicts JSON, bytes text", "Why are dicts and mixed lists sent as JSON text?", _containers
     ),
-    Improvement("datetimes and classes are readable", "semantics 3.5, datetime; exception, class", _texts),
-    Improvement("a key of bytes is decoded", "semantics 3.5, key not a str", _keys),
+    Improvement("datetimes and classes are readable", "compat_matrix.md: Values", _texts),
+    Improvement("a key of bytes is decoded", "compat_matrix.md: Values", _keys),
 )
 """In the order in which they apply."""
 
