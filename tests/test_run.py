@@ -276,7 +276,9 @@ class TestMistakes:
         assert done.stderr == (
             "ot_bridge: this process is not traced: cannot use OTEL_TRACES_SAMPLER: got 'always_one' (environment"
             " variable), expected one of always_on, always_off, traceidratio, parentbased_always_on,"
-            f" parentbased_always_off, parentbased_traceidratio; did you mean 'always_on'? (process {pid})\n"
+            " parentbased_always_off, parentbased_traceidratio, ot_bridge_const, ot_bridge_probabilistic,"
+            " ot_bridge_ratelimiting, ot_bridge_guaranteed, ot_bridge_remote; did you mean 'always_on'?"
+            f" (process {pid})\n"
         )
 
     def test_child_with_a_wrong_variable_of_the_bridge_goes_on_without_tracing(self, tmp_path: Path) -> None:

@@ -269,8 +269,9 @@ def _warn_of_difference(
         )
 
 
-def _forget_otel_provider(provider: TracerProvider) -> None:
-    if trace._TRACER_PROVIDER is provider:  # and not one that the application has set since
+def _forget_otel_provider(provider: TracerProvider | None = None) -> None:
+    """Forget OpenTelemetry's global provider, whatever it is, or if it is still this one."""
+    if provider is None or trace._TRACER_PROVIDER is provider:
         trace._TRACER_PROVIDER = None  # OpenTelemetry has no public way back
         trace._TRACER_PROVIDER_SET_ONCE = Once()
 

@@ -66,7 +66,7 @@ def build_processors(
     batch = _batch_arguments(defaults or {})
     exporters: list[tuple[str, SpanExporter]] = []
     try:
-        exporters.extend((name, _build_exporter(name, endpoint, endpoint_origin, deferred)) for name in names)
+        exporters.extend((name, _build_exporter(name, endpoint, endpoint_origin, deferred=deferred)) for name in names)
     except Exception as error:
         for _, exporter in exporters:
             exporter.shutdown()
@@ -107,7 +107,7 @@ def _batch_arguments(defaults: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _build_exporter(name: str, endpoint: str | None, endpoint_origin: str, deferred: bool) -> SpanExporter:
+def _build_exporter(name: str, endpoint: str | None, endpoint_origin: str, *, deferred: bool) -> SpanExporter:
     if name == "console":
         return ConsoleSpanExporter(out=sys.stdout)
     if name == "otlp":
