@@ -148,6 +148,7 @@ class Reporter(BaseReporter):
                 endpoint,
                 endpoint_origin=origin,
                 defaults=_batch_values(queue_capacity, batch_size, flush_interval),
+                deferred=True,
                 watch=lambda exporter: _CountedExporter(exporter, self),
             )
         else:
