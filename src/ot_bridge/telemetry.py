@@ -87,11 +87,14 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "dropin.context.<field>": "assignments to a field of a SpanContext, which cannot be changed (warns once)",
         "dropin.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns once)",
         "dropin.one_span_per_rpc": "tracers that asked for one_span_per_rpc, which is not supported (warns once)",
+        "dropin.throttler": "throttlers of the application that failed; the trace is not forced (warns once)",
+        "dropin.metrics": "metrics of the application that failed when a span started (warns once)",
+        "dropin.span.<field>": "assignments to a field of a Span that can only be read (warns once)",
         "dropin.sampler": "samplers of the application that failed; the trace is not sampled (warns once)",
         "dropin.id_unusable": "ids given to a SpanContext that are no integers of their width",
         "dropin.tags_not_seen": "tags that could not be kept for who reads span.tags",
         "dropin.log_not_seen": "logs that could not be kept for who reads span.logs",
-        "dropin.close_failed": "samplers and throttlers that failed to close",
+        "dropin.close_failed": "samplers, throttlers and reporters that failed to close",
         "metrics.failed": "meter providers that did not take the counters (warns once)",
     }
 )

@@ -79,11 +79,11 @@ class _Alias:
 
 
 def _missing(name: str) -> ModuleNotFoundError:
+    from ot_bridge.not_carried import reason_for
+
+    reason = reason_for(name.partition(".")[2]) or ": remove the import, or start this program without ot_bridge"
     return ModuleNotFoundError(
-        f"No module named {name!r}: under ot_bridge jaeger_client is {_NEW}, which has no such module. Spans leave "
-        "over OTLP, so that nothing of Thrift or UDP is needed; remove the import, or start this program without "
-        "ot_bridge.",
-        name=name,
+        f"No module named {name!r}: under ot_bridge jaeger_client is {_NEW}, which has no such module{reason}", name=name
     )
 
 

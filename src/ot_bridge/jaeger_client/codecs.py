@@ -111,6 +111,7 @@ class TextCodec(_HeaderCodec):
         self.baggage_prefix = header_name(baggage_header_prefix)
         self.debug_id_header = header_name(debug_id_header)
         self.baggage_header = baggage_header
+        self.prefix_length = len(baggage_header_prefix)
         settings = Settings(
             extract=("jaeger",),
             inject=("jaeger",),

@@ -7,6 +7,7 @@ span, see :func:`otel_face`: an object of the bridge's class which shares all of
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from time import time, time_ns
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
 from opentelemetry.trace import SpanKind
+from opentracing.tracer import Reference
 
 from ot_bridge.context import BridgeSpanContext
 from ot_bridge.jaeger_client import thrift
@@ -21,16 +23,29 @@ from ot_bridge.jaeger_client.codecs import span_context_to_string
 from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
+from ot_bridge.not_carried import reason_for
 from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
-from ot_bridge.telemetry import count
+from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import to_ns
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
     from ot_bridge.jaeger_client.tracer import Tracer
 
-__all__ = ["DEBUG_FLAG", "SAMPLED_FLAG", "RecordedSpan", "Span", "SpanView", "UnrecordedSpan", "otel_face"]
+__all__ = [
+    "DEBUG_FLAG",
+    "SAMPLED_FLAG",
+    "RecordedSpan",
+    "Reference",
+    "Span",
+    "SpanContext",
+    "SpanView",
+    "UnrecordedSpan",
+    "otel_face",
+]
+
+logger: Final = logging.getLogger("jaeger_tracing")
 
 _PRIORITY: Final = "sampling.priority"
 _PLAIN: Final = frozenset({str, int, float, bool})
@@ -59,9 +74,11 @@ class Span(BridgeSpan):
     _ending: Span  # there while the span is handed to the processors
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is not Span:
-            return super().__new__(cls)
-        return _built(*args, **kwargs)
+        if cls is Span:
+            return _built(*args, **kwargs)
+        if not issubclass(cls, RecordingSpan | UnsampledSpan | WrappedSpan):
+            raise TypeError(f"cannot build a {cls.__qualname__}: no class can be derived from Span here{_derived}")
+        return super().__new__(cls)
 
     @property
     def context(self) -> SpanContext:
@@ -101,11 +118,19 @@ class Span(BridgeSpan):
         """Whether it has finished; never so when it is not sampled."""
         return self._end_time is not None
 
+    @finished.setter
+    def finished(self, value: Any) -> None:
+        _refuse("finished", value, "call finish()")
+
     @property
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limit = self.tracer.max_tag_value_length
         return [thrift.make_tag(key, value, limit) for key, value in self._seen_tags or ()]
+
+    @tags.setter
+    def tags(self, value: Any) -> None:
+        _refuse("tags", value, "call set_tag()")
 
     @property
     def logs(self) -> list[Log]:
@@ -115,6 +140,10 @@ class Span(BridgeSpan):
             Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, limit) for key, value in fields])
             for at, fields in self._seen_logs or ()
         ]
+
+    @logs.setter
+    def logs(self, value: Any) -> None:
+        _refuse("logs", value, "call log_kv()")
 
     @property
     def update_lock(self) -> threading.Lock:
@@ -154,20 +183,29 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
     def set_tag(self, key: Any, value: Any) -> RecordedSpan:
         """Set a tag; what ``sampling.priority`` means is Jaeger's rule."""
         if key == _PRIORITY:
-            value = read_priority(value)
-            if value is None or (value and (self.is_debug() or not self.tracer.is_debug_allowed(self.operation_name))):
-                return self
+            return self._set_priority(value)
         RecordingSpan.set_tag(self, key, value)
-        if self._end_time is None:
+        if self._end_time is None and self._context[3] & 1:
             if self._seen_tags is None:
                 self._seen_tags = []
             self._seen_tags.append((key, value if type(value) in _PLAIN else thrift.plain_value(value)))
         return self
 
+    def _set_priority(self, value: Any) -> RecordedSpan:
+        wanted = read_priority(value)
+        if wanted is None or self._end_time is not None:
+            return self
+        if not wanted:
+            RecordingSpan.set_tag(self, _PRIORITY, 0)
+        elif not self.is_debug() and self.tracer.is_debug_allowed(self.operation_name):
+            RecordingSpan.set_tag(self, _PRIORITY, 1)
+            self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
+        return self
+
     def log_kv(self, key_values: Any, timestamp: Any = None) -> RecordedSpan:
         """Add a log; ``timestamp`` is a Unix time in seconds, default now."""
         RecordingSpan.log_kv(self, key_values, timestamp)
-        if self._end_time is None:
+        if self._end_time is None and self._context[3] & 1:
             try:
                 fields = [
                     (key, value if type(value) in _PLAIN else thrift.plain_value(value))
@@ -203,7 +241,7 @@ class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
                 self.__class__ = RecordedSpan  # type: ignore[assignment]
                 recorder.promote(cast("RecordingSpan", self), self._start_time)
                 RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
-                self._seen_tags = [(_PRIORITY, 1)]
+                self._seen_tags = [(_PRIORITY, thrift.plain_value(value))]
         return self
 
 
@@ -224,12 +262,19 @@ def otel_face(span: Any) -> Any:
     return face
 
 
+def _refuse(name: str, value: Any, instead: str) -> None:
+    warn_once(f"dropin.span.{name}", "Span.%s cannot be set to %s: %s", name, type(value).__name__, instead)
+
+
 def read_priority(value: Any) -> int | None:
     """Return 1 or 0 for what a ``sampling.priority`` asks for; None to ignore it. By Jaeger's rule -1 is 1, too."""
     try:
         return 1 if int(value) else 0
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+_derived: Final = reason_for("span.Span (derived)")
 
 
 def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
