@@ -335,9 +335,6 @@ class Settings:
             header = getattr(self, name)
             if header in taken:
                 raise wrong(name, header, _ARGUMENT, f"a header that {taken[header]} does not use")
-            if header.startswith(self.baggage_header_prefix):
-                wanted = f"a header outside baggage_header_prefix {self.baggage_header_prefix!r}"
-                raise wrong(name, header, _ARGUMENT, wanted)
             taken[header] = name
 
     @classmethod

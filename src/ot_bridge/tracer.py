@@ -127,7 +127,15 @@ class BridgeTracer(opentracing.Tracer):
         finish_on_close: bool = True,
     ) -> BridgeScope:
         """Start a span and make it active. See :meth:`start_span`."""
-        span = self.start_span(operation_name, child_of, references, tags, start_time, ignore_active_span)
+        # By keywords: applications replace start_span by functions that know no positions.
+        span = self.start_span(
+            operation_name=operation_name,
+            child_of=child_of,
+            references=references,
+            tags=tags,
+            start_time=start_time,
+            ignore_active_span=ignore_active_span,
+        )
         return self._manager.activate(span, finish_on_close)
 
     def start_span(

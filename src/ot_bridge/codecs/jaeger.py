@@ -45,6 +45,8 @@ class JaegerCodec(Codec):
             PrefixSource(Rank.UBERCTX, self._prefix, _decode_item),
             ListSource(Rank.JAEGER_BAGGAGE, baggage, _decode_list),
         )
+        # Baggage keys whose header would be one of these: a prefix may be the beginning of them all.
+        self._taken = {name[len(self._prefix) :] for name in self.headers if name.startswith(self._prefix)}
         self.fields = (self._trace_id,)
         self.writes_baggage = True
 
@@ -91,6 +93,9 @@ class JaegerCodec(Codec):
     def encode_baggage(self, items: Sequence[Item], *, http: bool, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write one header an item, keys in lower case; values percent-encoded in HTTP, raw in TEXT_MAP."""
         lowered = by_lower_key(items, notes)
+        for key in self._taken.intersection(lowered):
+            notes.append("baggage.dropped.key")
+            del lowered[key]
         if http:
             return [(self._prefix + key, item[3]) for key, item in lowered.items()]
         sendable = []

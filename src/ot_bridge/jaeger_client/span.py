@@ -27,7 +27,7 @@ from ot_bridge.not_carried import reason_for
 from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.values import to_ns
+from ot_bridge.values import clean_value, to_ns
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Span(BridgeSpan):
     @property
     def start_time(self) -> float:
         """When it started: Unix time in seconds."""
-        return self._start_time / 1e9
+        return self._start_time // 1000 / 1e6  # microseconds, as they came, are exact; nanoseconds are not
 
     @start_time.setter
     def start_time(self, seconds: Any) -> None:
@@ -106,7 +106,9 @@ class Span(BridgeSpan):
     @property
     def end_time(self) -> float | None:
         """When it finished: Unix time in seconds; None while it runs, and when it is not sampled."""
-        return None if self._end_time is None else self._end_time / 1e9
+        if self._end_time is None or not self._context.sampled:
+            return None
+        return self._end_time // 1000 / 1e6
 
     @end_time.setter
     def end_time(self, seconds: Any) -> None:
@@ -116,7 +118,7 @@ class Span(BridgeSpan):
     @property
     def finished(self) -> bool:
         """Whether it has finished; never so when it is not sampled."""
-        return self._end_time is not None
+        return self._end_time is not None and self._context.sampled
 
     @finished.setter
     def finished(self, value: Any) -> None:
@@ -199,6 +201,7 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
             RecordingSpan.set_tag(self, _PRIORITY, 0)
         elif not self.is_debug() and self.tracer.is_debug_allowed(self.operation_name):
             RecordingSpan.set_tag(self, _PRIORITY, 1)
+            self._attributes[_PRIORITY] = clean_value(value)
             self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
         return self
 
@@ -221,6 +224,24 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: whoever makes it has filled it, and after that Python calls this for ``Span(...)``."""
 
+
+class _Readable:
+    """A property that gives way: applications write ``span.resource`` and the like, and read back what they wrote.
+
+    Processors and exporters are given the span's other face, where the name means what OpenTelemetry means by it.
+    """
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+
+    def __get__(self, span: Any, owner: type | None = None) -> Any:
+        return self if span is None else self._read(span)
+
+
+for _name in ("attributes", "events", "instrumentation_info", "instrumentation_scope", "kind", "links", "name"):
+    setattr(RecordedSpan, _name, _Readable(getattr(RecordedSpan, _name).fget))
+for _name in ("dropped_attributes", "dropped_events", "dropped_links", "parent", "resource", "status"):
+    setattr(RecordedSpan, _name, _Readable(getattr(RecordedSpan, _name).fget))
 
 RECORDING_CLASSES.add(RecordedSpan)
 

@@ -24,6 +24,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
+from ot_bridge.errors import CorruptedContextError
 from ot_bridge.jaeger_client import constants
 from ot_bridge.jaeger_client.codecs import (
     B3Codec,
@@ -184,6 +185,9 @@ class Tracer(BridgeTracer):
             for name, codec in self.codecs.items()
             if name in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)
         }
+        self._b3 = isinstance(self.codecs[Format.HTTP_HEADERS], B3Codec)
+        if self._b3:  # it is for HTTP_HEADERS alone
+            del self._own_codecs[Format.TEXT_MAP]
         if throttler is not None:
             self.tags[constants.CLIENT_UUID_TAG_KEY] = client_id = self.random.getrandbits(63)
             throttler.set_client_id(client_id)
@@ -195,14 +199,14 @@ class Tracer(BridgeTracer):
             "max_traceback_length": max_traceback_length,
             **headers,
         }
-        if isinstance(self.codecs[Format.HTTP_HEADERS], B3Codec):
+        if self._b3:
             settings["extract"], settings["inject"] = _B3
         set_by_hand = [name for name in settings if os.environ.get(ENV_PREFIX + name.upper())]
         provider = build_provider(
             service_name,
             lambda: (_ToReporter(self),),
             sampler=_AskedSampler(self),
-            resource=_resource_of(self.tags),
+            resource=_resource_of(self.tags, max_tag_value_length),
         )
         super().__init__(
             provider,
@@ -241,6 +245,8 @@ class Tracer(BridgeTracer):
         codec = self._own_codec(format)
         if codec is None:
             super().inject(span_context, format, carrier)
+            if self._b3 and format == Format.HTTP_HEADERS:
+                B3Codec.spell(carrier)
             return
         context = context_of(span_context)
         if context is not None:
@@ -257,7 +263,12 @@ class Tracer(BridgeTracer):
         codec = self._own_codec(format)
         if codec is not None:
             return codec.extract(carrier)  # type: ignore[no-any-return]
-        context = super().extract(format, carrier)
+        try:
+            context = super().extract(format, carrier)
+        except CorruptedContextError:
+            if not self._b3 or B3Codec.is_complete(carrier):
+                raise
+            return None
         return None if context is None else SpanContext.seen(context)
 
     def close(self, timeout_s: float | None = None) -> Any:
@@ -457,9 +468,9 @@ def _host_tags() -> dict[str, str]:
     }
 
 
-def _resource_of(tags: Mapping[str, Any]) -> dict[str, Any]:
+def _resource_of(tags: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
     named = ((_RESOURCE.get(key, clean_key(key)), value) for key, value in tags.items())
-    return {name: clean_value(value) for name, value in named if name and value is not None}
+    return {name: clean_value(value, limit) for name, value in named if name and value is not None}
 
 
 def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
