@@ -278,7 +278,7 @@ FIELDS: Final = (
         "long_values",
         "<limited>",
         ("logs", 1, "attributes", "stack"),
-        ["string", 'Traceback (most recent call last):\n  File "templa'],
+        ["string", 'Traceback (most recent call last):\n  File "templat'],
         "How is an exception recorded?",
     ),
     Field(
@@ -308,19 +308,6 @@ FIELDS: Final = (
         ("logs", 0, "attributes", "exception.stacktrace"),
         ["string", _TRACEBACK],
         _RECORDED,
-    ),
-    Field(
-        "references",
-        "<unknown-type>",
-        ("references",),
-        [
-            {
-                "trace_id": "a0a0a0a0a0a0",
-                "span_id": "a1a1a1a1a1a1",
-                "attributes": {"opentracing.ref_type": ["string", "follows_from"]},
-            }
-        ],
-        "What is a reference of an unknown type?",
     ),
 )
 

@@ -150,15 +150,19 @@ class B3Codec(_HeaderCodec):
         try:
             return super().extract(carrier)
         except CorruptedContextError:
-            if self.is_complete(carrier):
+            if not self.is_incomplete(carrier):
                 raise
             return None
 
     @classmethod
-    def is_complete(cls, carrier: Any) -> bool:
-        """Tell whether there are both ids, whatever they are."""
-        names = {str(name).lower() for name, value in carrier.items() if value is not None}
-        return {cls.trace_header.lower(), cls.span_header.lower()} <= names
+    def is_incomplete(cls, carrier: Any) -> bool:
+        """Tell whether all that is wrong is that one of the ids is missing."""
+        ids = {cls.trace_header.lower(), cls.span_header.lower()}
+        found = {str(name).lower(): value for name, value in carrier.items() if value is not None}
+        try:
+            return len([header_to_hex(found[name]) for name in ids & found.keys()]) < len(ids)
+        except SpanContextCorruptedException:
+            return False
 
     @classmethod
     def spell(cls, carrier: Any) -> None:

@@ -266,7 +266,7 @@ class Tracer(BridgeTracer):
         try:
             context = super().extract(format, carrier)
         except CorruptedContextError:
-            if not self._b3 or B3Codec.is_complete(carrier):
+            if not (self._b3 and B3Codec.is_incomplete(carrier)):
                 raise
             return None
         return None if context is None else SpanContext.seen(context)
@@ -281,7 +281,8 @@ class Tracer(BridgeTracer):
             _close_part(part)
         # First by the provider: it knows the time that there is, and processors that the application has added.
         futures = [future_result(super().close(timeout_s))]
-        if self._first_reporter is not self.reporter:  # swapped while it ran; what it was given is still sent
+        # Swapped while it ran, what an exporting one was given is still sent; others are only closed where they are.
+        if self._first_reporter is not self.reporter and getattr(self._first_reporter, "processors", ()):
             futures.append(_close_part(self._first_reporter))
         return future_of_all([*futures, _close_part(self.reporter)])
 
