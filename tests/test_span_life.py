@@ -340,6 +340,21 @@ def test_span_takes_free_attributes(tracer: BridgeTracer) -> None:
     assert (span.extra_headers, span.meta) == ({"a": "b"}, 1)
 
 
+@pytest.mark.parametrize("name", READ_ONLY)
+def test_what_exporters_read_cannot_be_set_and_does_not_raise(
+    name: str, tracer: BridgeTracer, exporter: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    span: Any = tracer.start_span("work")
+    before = getattr(span, name)
+    setattr(span, name, "theirs")
+    assert getattr(span, name) == before
+    assert [record.getMessage() for record in caplog.records] == [
+        f"span.{name} is what exporters read, and stays as it is: the program sets it to a str; use another name"
+    ]
+    span.finish()
+    assert as_dict(exporter.get_finished_spans()[0])["name"] == "work"
+
+
 def test_unsampled_span_takes_free_attributes() -> None:
     span: Any = BridgeTracer(provider_of(sampler=ALWAYS_OFF)).start_span("op")
     span.extra_headers = {"a": "b"}

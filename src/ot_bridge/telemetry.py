@@ -49,6 +49,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "start.failed.parent": "parents that could not be read; the span became a root (warns once)",
         "start.tags.unreadable": "tags= arguments that are no mapping",
         "parent.ignored": "parents and references that name no span: a no-op tracer's, another tracer's",
+        "span.field.<name>": "assignments to what exporters read from a span, such as span.resource (warns once)",
         "span.after_finish": "calls on a span that was finished already",
         "span.finished_twice": "second calls of finish or end",
         "span.key.empty": "tags with an empty key",

@@ -24,7 +24,7 @@ from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
 from ot_bridge.not_carried import reason_for
-from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
+from ot_bridge.recording import READ_ONLY, RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_value, to_ns
@@ -238,10 +238,9 @@ class _Readable:
         return self if span is None else self._read(span)
 
 
-for _name in ("attributes", "events", "instrumentation_info", "instrumentation_scope", "kind", "links", "name"):
-    setattr(RecordedSpan, _name, _Readable(getattr(RecordedSpan, _name).fget))
-for _name in ("dropped_attributes", "dropped_events", "dropped_links", "parent", "resource", "status"):
-    setattr(RecordedSpan, _name, _Readable(getattr(RecordedSpan, _name).fget))
+for _name in READ_ONLY:
+    if _name not in vars(Span):
+        setattr(RecordedSpan, _name, _Readable(getattr(RecordingSpan, _name).fget))
 
 RECORDING_CLASSES.add(RecordedSpan)
 

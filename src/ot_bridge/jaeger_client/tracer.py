@@ -145,7 +145,8 @@ class Tracer(BridgeTracer):
         scope_manager: ScopeManager | None = None,
     ) -> None:
         self.service_name = service_name
-        self.reporter = self._first_reporter = reporter
+        self.reporter = reporter
+        self._first_reporter: Any = reporter
         self.sampler = sampler
         self.throttler = throttler
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(metrics or Metrics())
