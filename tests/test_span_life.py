@@ -45,6 +45,7 @@ from opentelemetry.trace.span import TraceState
 from opentracing import Format, follows_from
 
 from ot_bridge import BridgeSpan, BridgeSpanContext, BridgeTracer, Settings, telemetry
+from ot_bridge.recording import READ_ONLY
 from spans import as_dict
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C

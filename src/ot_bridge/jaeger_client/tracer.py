@@ -283,8 +283,9 @@ class Tracer(BridgeTracer):
         # First by the provider: it knows the time that there is, and processors that the application has added.
         futures = [future_result(super().close(timeout_s))]
         # Swapped while it ran, what an exporting one was given is still sent; others are only closed where they are.
-        if self._first_reporter is not self.reporter and getattr(self._first_reporter, "processors", ()):
-            futures.append(_close_part(self._first_reporter))
+        first = self._first_reporter
+        if first is not self.reporter and getattr(first, "processors", None):
+            futures.append(_close_part(first))
         return future_of_all([*futures, _close_part(self.reporter)])
 
     def report_span(self, span: Span) -> None:
