@@ -341,6 +341,7 @@ def test_span_takes_free_attributes(tracer: BridgeTracer) -> None:
     assert (span.extra_headers, span.meta) == ({"a": "b"}, 1)
 
 
+@pytest.mark.filterwarnings("ignore:You should use instrumentation_scope")
 @pytest.mark.parametrize("name", READ_ONLY)
 def test_what_exporters_read_cannot_be_set_and_does_not_raise(
     name: str, tracer: BridgeTracer, exporter: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
