@@ -387,6 +387,10 @@ class Settings:
         environ = os.environ if environ is None else environ
         found = load(config) if isinstance(config, str | os.PathLike) else config
         translation = translate(found, service_name=service_name, environ=environ, jaeger_env=jaeger_env)
+        for row in translation.rows:
+            if row.outcome == "unknown":
+                hint = f"; did you mean {row.closest}?" if row.closest else ""
+                telemetry.warn_once(f"config.jaeger.{row.key}", "%s %s: %s%s", row.origin, row.key, row.reason, hint)
         return cls.from_env(environ, **translation.settings)
 
 

@@ -73,6 +73,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "install.two_providers": "providers given to install beside another global one (warns once)",
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
+        "config.jaeger.<key>": "keys of a jaeger-client configuration that nothing reads (warns once)",
         "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
         "metrics.failed": "meter providers that did not take the counters (warns once)",
     }
