@@ -154,5 +154,6 @@ def test_importing_the_package_loads_no_exporter_and_no_tool() -> None:
         "flask",
         "opentelemetry.exporter",
         "ot_bridge.cli",
+        "ot_bridge.jaeger_config",
     )
     assert [name for name in loaded if name.startswith(unwanted)] == []

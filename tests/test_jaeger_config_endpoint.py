@@ -19,6 +19,7 @@ from ot_bridge import export
 from ot_bridge.jaeger_config import translate
 from ot_bridge.provider import build_provider
 
+BESIDE = "this is OTLP's port on its host"
 AGENT = {"local_agent": {"reporting_host": "agent"}}
 
 
@@ -33,27 +34,31 @@ AGENT = {"local_agent": {"reporting_host": "agent"}}
             id="traces-variable",
         ),
         pytest.param(
-            AGENT, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://e"}, None, "OTEL_EXPORTER_OTLP_ENDPOINT is set", id="variable"
+            AGENT,
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://e"},
+            None,
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set",
+            id="variable",
         ),
         pytest.param(
             AGENT,
             {"OTEL_EXPORTER_OTLP_ENDPOINT": " "},
             "http://agent:4318",
-            "jaeger-client's agent agent:6831 (local_agent.reporting_host) takes no OTLP; this is OTLP's port on its host",
+            f"jaeger-client's agent agent:6831 (local_agent.reporting_host) takes no OTLP; {BESIDE}",
             id="dict",
         ),
         pytest.param(
             {"local_agent": {"reporting_port": 5775}},
             {"JAEGER_AGENT_HOST": "::1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
             "http://[::1]:4317",
-            "jaeger-client's agent [::1]:5775 (JAEGER_AGENT_HOST) takes no OTLP; this is OTLP's port on its host",
+            f"jaeger-client's agent [::1]:5775 (JAEGER_AGENT_HOST) takes no OTLP; {BESIDE}",
             id="agent-variable-ipv6-grpc",
         ),
         pytest.param(
             AGENT,
             {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"},
             "http://agent:4318",
-            "jaeger-client's agent agent:6831 (local_agent.reporting_host) takes no OTLP; this is OTLP's port on its host",
+            f"jaeger-client's agent agent:6831 (local_agent.reporting_host) takes no OTLP; {BESIDE}",
             id="traces-protocol",
         ),
         pytest.param(
@@ -64,7 +69,7 @@ AGENT = {"local_agent": {"reporting_host": "agent"}}
             id="default",
         ),
     ],
-)  # fmt: skip
+)
 def test_endpoint_is_the_variables_else_the_agents_host_else_the_default(
     config: dict[str, Any], environ: dict[str, str], endpoint: str | None, origin: str
 ) -> None:

@@ -73,11 +73,19 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("[1, 2]", {}, "cannot read text: it is a list, expected names and values"),
     ("just words", {}, "cannot read text: it is a str, expected names and values"),
     (YAML, {"syntax": "ini"}, "cannot use syntax: got 'ini' (argument), expected 'yaml', 'json' or 'python'"),
-    (HOMESERVER, {}, "cannot read text: no key of jaeger-client in it itself, but in section 'opentracing.jaeger_config'"),
-    (HOMESERVER, {"section": "opentracing.jaeger"}, "it has no section 'opentracing.jaeger'; did you mean 'opentracing.jaeger_config'?"),
+    (
+        HOMESERVER,
+        {},
+        "cannot read text: no key of jaeger-client in it itself, but in section 'opentracing.jaeger_config'",
+    ),
+    (
+        HOMESERVER,
+        {"section": "opentracing.jaeger"},
+        "it has no section 'opentracing.jaeger'; did you mean 'opentracing.jaeger_config'?",
+    ),
     (HOMESERVER, {"section": "server_name.x"}, "cannot read text: server_name is a str, and has no section 'x'"),
     (HOMESERVER, {"section": "metrics"}, "section 'metrics' is a bool, expected names and values"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "arguments", "message"), MISTAKES, ids=[c[2][-40:] for c in MISTAKES])

@@ -56,7 +56,11 @@ CARRIED: list[tuple[str, Any, dict[str, str]]] = [
     ("reporter_flush_interval", 0.25, {DELAY: "250"}),
     ("reporter_flush_interval", "1.5", {DELAY: "1500"}),
     ("reporter_flush_interval", 1e-9, {DELAY: "1"}),
-    ("propagation", "b3", {"OT_BRIDGE_EXTRACT": "b3,jaeger,tracecontext", "OT_BRIDGE_INJECT": "b3multi,jaeger,tracecontext"}),
+    (
+        "propagation",
+        "b3",
+        {"OT_BRIDGE_EXTRACT": "b3,jaeger,tracecontext", "OT_BRIDGE_INJECT": "b3multi,jaeger,tracecontext"},
+    ),
     ("max_tag_value_length", 1024, {"OT_BRIDGE_MAX_TAG_VALUE_LENGTH": "1024"}),
     ("max_tag_value_length", "256", {"OT_BRIDGE_MAX_TAG_VALUE_LENGTH": "256"}),
     ("max_traceback_length", 4096, {"OT_BRIDGE_MAX_TRACEBACK_LENGTH": "4096"}),
@@ -67,7 +71,11 @@ CARRIED: list[tuple[str, Any, dict[str, str]]] = [
     ("generate_128bit_trace_id", "True", {"OT_BRIDGE_TRACE_ID_BITS": "128"}),
     ("generate_128bit_trace_id", "1", {"OT_BRIDGE_TRACE_ID_BITS": "128"}),
     ("generate_128bit_trace_id", False, {}),
-    ("tags", {"team": "a,b=c d", "n": 3, "on": True, 5: None}, {"OTEL_RESOURCE_ATTRIBUTES": "team=a%2Cb%3Dc%20d,n=3,on=true,5=None"}),
+    (
+        "tags",
+        {"team": "a,b=c d", "n": 3, "on": True, 5: None},
+        {"OTEL_RESOURCE_ATTRIBUTES": "team=a%2Cb%3Dc%20d,n=3,on=true,5=None"},
+    ),
     ("tags", {"hostname": "h1", "ip": "10.0.0.1"}, {"OTEL_RESOURCE_ATTRIBUTES": "host.name=h1,ip=10.0.0.1"}),
     (
         "local_agent.reporting_host",
@@ -88,7 +96,7 @@ CARRIED: list[tuple[str, Any, dict[str, str]]] = [
     ("local_agent.sampling_port", "5779", {"OT_BRIDGE_SAMPLER": "remote:endpoint=http://localhost:5779/sampling"}),
     ("sampling_refresh_interval", 5, {"OT_BRIDGE_SAMPLER": REMOTE["OT_BRIDGE_SAMPLER"] + ",pollingIntervalMs=5000"}),
     ("max_operations", 10, {"OT_BRIDGE_SAMPLER": REMOTE["OT_BRIDGE_SAMPLER"] + ",maxOperations=10"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("key", "value", "expected"), CARRIED, ids=[f"{c[0]}={c[1]!r}" for c in CARRIED])
@@ -234,17 +242,28 @@ def test_batch_is_cut_to_the_queue() -> None:
 
 # -- mistakes that jaeger-client fails over ----------------------------------------------------------------------------
 
+TYPES = "'const', 'probabilistic', 'ratelimiting', 'rate_limiting'"
+HINT = ", as jaeger-client has it; did you mean 'probabilistic'?"
 MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"sampler": {"type": "probabilistc", "param": 1}}, "cannot use sampler.type: got 'probabilistc' (configuration), expected one of 'const', 'probabilistic', 'ratelimiting', 'rate_limiting', as jaeger-client has it; did you mean 'probabilistic'?"),
+    (
+        {"sampler": {"type": "probabilistc", "param": 1}},
+        f"cannot use sampler.type: got 'probabilistc' (configuration), expected one of {TYPES}{HINT}",
+    ),
     ({"sampler": {"type": "remote"}}, "as jaeger-client has it; without a sampler jaeger-client asks the agent"),
     ({"sampler": {"type": ["const"]}}, "cannot use sampler.type: got ['const']"),
-    ({"sampler": {"type": "probabilistic"}}, "cannot use sampler.param: got None (configuration), expected a number from 0 to 1, for probabilistic"),
+    (
+        {"sampler": {"type": "probabilistic"}},
+        "cannot use sampler.param: got None (configuration), expected a number from 0 to 1, for probabilistic",
+    ),
     ({"sampler": {"type": "probabilistic", "param": 1.5}}, "cannot use sampler.param: got 1.5"),
     ({"sampler": {"type": "probabilistic", "param": float("nan")}}, "cannot use sampler.param: got nan"),
     ({"sampler": {"type": "ratelimiting", "param": "many"}}, "expected a number of traces per second of at least 0"),
     ({"sampler": {"type": "ratelimiting", "param": -1}}, "cannot use sampler.param: got -1"),
     ({"sampler": "const"}, "cannot use sampler: got 'const' (configuration), expected a section with type and param"),
-    ({"reporter_queue_size": "many"}, "cannot use reporter_queue_size: got 'many' (configuration), expected an integer"),
+    (
+        {"reporter_queue_size": "many"},
+        "cannot use reporter_queue_size: got 'many' (configuration), expected an integer",
+    ),
     ({"reporter_queue_size": 0}, "cannot use reporter_queue_size: got 0 (configuration), expected an integer above 0"),
     ({"reporter_batch_size": [1]}, "cannot use reporter_batch_size: got [1]"),
     ({"reporter_batch_size": float("inf")}, "cannot use reporter_batch_size: got inf"),
@@ -257,7 +276,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"baggage_header_prefix": ""}, "cannot use baggage_header_prefix: got ''"),
     ({"debug_id_header": 7}, "cannot use debug_id_header: got 7"),
     ({"service_name": "a\0b"}, "cannot use service_name"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("config", "message"), MISTAKES, ids=[repr(c[0])[:60] for c in MISTAKES])

@@ -31,8 +31,12 @@ SECTION = st.fixed_dictionaries(
     },
 )
 THROTTLER = st.fixed_dictionaries(
-    {}, optional={"port": INTEGERS.filter(lambda value: value != "-5"), "refresh_interval": st.sampled_from([1, "7", 5.5, "x", None])}
-)  # fmt: skip
+    {},
+    optional={
+        "port": INTEGERS.filter(lambda value: value != "-5"),
+        "refresh_interval": st.sampled_from([1, "7", 5.5, "x", None]),
+    },
+)
 SAMPLER = st.fixed_dictionaries(
     {},
     optional={

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge import Settings
-from ot_bridge.jaeger_config import Translation, translate
+from ot_bridge.jaeger_config import CONFIG_KEYS, Translation, translate
 from ot_bridge.jaeger_config.printed import FORMATS
 from ot_bridge.provider import build_provider
 
@@ -35,7 +35,7 @@ def test_shell_reads_what_was_meant() -> None:
     found, text = printed("env")
     command = f"{text}exec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ)
+        ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ)
     )
     seen = json.loads(done.stdout)
     assert {name: seen.get(name) for name in found.variables} == dict(found.variables)
@@ -146,10 +146,9 @@ def test_declarative_file_has_comments_for_what_it_cannot_say() -> None:
         "#   OT_BRIDGE_TRACE_ID_BITS=64",
         "#   OT_BRIDGE_REFERENCES=jaeger",
         "# No sampler of such a file does what ratelimiting:2.0 does. The one here takes every trace.",
-        "# logging: dropped because no variable logs every span: ot_bridge.jaeger_client does so from this key, elsewhere "
-        "OTEL_TRACES_EXPORTER=otlp,console prints them",
+        f"# logging: dropped because {CONFIG_KEYS['logging'].dropped}",
         "# reporting_port: dropped because jaeger-client knows no such key",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,11 @@ CONFIGS = st.fixed_dictionaries(
         "sampler": st.sampled_from([{"type": "const", "param": 1}, {"type": "ratelimiting", "param": "0.1"}, {}])
         | st.floats(0, 1).map(lambda rate: {"type": "probabilistic", "param": rate}),
         "local_agent": st.fixed_dictionaries(
-            {}, optional={"reporting_host": st.sampled_from(["agent", "10.0.0.1", "::1"]), "sampling_port": st.integers(1, 65535)}
+            {},
+            optional={
+                "reporting_host": st.sampled_from(["agent", "10.0.0.1", "::1"]),
+                "sampling_port": st.integers(1, 65535),
+            },
         ),
         "reporter_queue_size": SIZES,
         "reporter_batch_size": SIZES,
@@ -242,9 +245,11 @@ CONFIGS = st.fixed_dictionaries(
         "generate_128bit_trace_id": st.booleans(),
         "sampling_refresh_interval": st.integers(1, 600),
         "max_operations": st.integers(1, 5000),
-        "tags": st.dictionaries(st.sampled_from(["team", "hostname", "zone.id"]), TEXTS | st.integers() | st.booleans(), max_size=3),
+        "tags": st.dictionaries(
+            st.sampled_from(["team", "hostname", "zone.id"]), TEXTS | st.integers() | st.booleans(), max_size=3
+        ),
     },
-)  # fmt: skip
+)
 ENVIRONS = st.fixed_dictionaries(
     {},
     optional={

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge import ConfigError
-from ot_bridge.jaeger_config import ENV_KEYS, Translation, translate
+from ot_bridge.jaeger_config import CONFIG_KEYS, ENV_KEYS, Translation, translate
 from ot_bridge.jaeger_config.result import DEFAULT
 
 
@@ -154,26 +154,47 @@ ALL: list[tuple[dict[str, str], dict[str, str]]] = [
     ({"JAEGER_SERVICE_NAME": "shop"}, {"OTEL_SERVICE_NAME": "shop"}),
     ({"JAEGER_DISABLED": "true"}, {"OTEL_SDK_DISABLED": "true"}),
     ({"JAEGER_DISABLED": "false"}, {}),
-    ({"JAEGER_ENDPOINT": "https://c.example:14268/api/traces"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c.example:4318"}),
+    (
+        {"JAEGER_ENDPOINT": "https://c.example:14268/api/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c.example:4318"},
+    ),
     ({"JAEGER_ENDPOINT": "http://u:pw@c/x"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}),
     ({"JAEGER_ENDPOINT": "c:14268"}, {}),
-    ({"JAEGER_PROPAGATION": "b3"}, {"OT_BRIDGE_EXTRACT": "b3,jaeger,tracecontext", "OT_BRIDGE_INJECT": "b3multi,jaeger,tracecontext"}),
-    ({"JAEGER_PROPAGATION": "w3c, jaeger"}, {"OT_BRIDGE_EXTRACT": "tracecontext,jaeger,baggage", "OT_BRIDGE_INJECT": "tracecontext,jaeger,baggage"}),
+    (
+        {"JAEGER_PROPAGATION": "b3"},
+        {"OT_BRIDGE_EXTRACT": "b3,jaeger,tracecontext", "OT_BRIDGE_INJECT": "b3multi,jaeger,tracecontext"},
+    ),
+    (
+        {"JAEGER_PROPAGATION": "w3c, jaeger"},
+        {"OT_BRIDGE_EXTRACT": "tracecontext,jaeger,baggage", "OT_BRIDGE_INJECT": "tracecontext,jaeger,baggage"},
+    ),
     ({"JAEGER_SAMPLER_TYPE": "const", "JAEGER_SAMPLER_PARAM": "1"}, {"OT_BRIDGE_SAMPLER": "const:1"}),
     ({"JAEGER_SAMPLER_TYPE": "const", "JAEGER_SAMPLER_PARAM": "1.0"}, {"OT_BRIDGE_SAMPLER": "const:1"}),
     ({"JAEGER_SAMPLER_TYPE": "const", "JAEGER_SAMPLER_PARAM": "false"}, {"OT_BRIDGE_SAMPLER": "const:0"}),
-    ({"JAEGER_SAMPLER_TYPE": "probabilistic", "JAEGER_SAMPLER_PARAM": "0.5"}, {"OT_BRIDGE_SAMPLER": "probabilistic:0.5"}),
-    ({"JAEGER_SAMPLER_TYPE": "remote", "JAEGER_SAMPLER_PARAM": "0.5"}, {"OT_BRIDGE_SAMPLER": REMOTE + ",initialSamplingRate=0.5"}),
+    (
+        {"JAEGER_SAMPLER_TYPE": "probabilistic", "JAEGER_SAMPLER_PARAM": "0.5"},
+        {"OT_BRIDGE_SAMPLER": "probabilistic:0.5"},
+    ),
+    (
+        {"JAEGER_SAMPLER_TYPE": "remote", "JAEGER_SAMPLER_PARAM": "0.5"},
+        {"OT_BRIDGE_SAMPLER": REMOTE + ",initialSamplingRate=0.5"},
+    ),
     ({"JAEGER_SAMPLER_MANAGER_HOST_PORT": "s:5778"}, {"OT_BRIDGE_SAMPLER": "remote:endpoint=http://s:5778/sampling"}),
-    ({"JAEGER_SAMPLING_ENDPOINT": "http://s/x", "JAEGER_SAMPLER_MANAGER_HOST_PORT": "t:1"}, {"OT_BRIDGE_SAMPLER": "remote:endpoint=http://s/x"}),
+    (
+        {"JAEGER_SAMPLING_ENDPOINT": "http://s/x", "JAEGER_SAMPLER_MANAGER_HOST_PORT": "t:1"},
+        {"OT_BRIDGE_SAMPLER": "remote:endpoint=http://s/x"},
+    ),
     ({"JAEGER_SAMPLER_REFRESH_INTERVAL": "1m30s"}, {"OT_BRIDGE_SAMPLER": REMOTE + ",pollingIntervalMs=90000"}),
     ({"JAEGER_SAMPLER_MAX_OPERATIONS": "7"}, {"OT_BRIDGE_SAMPLER": REMOTE + ",maxOperations=7"}),
-    ({"JAEGER_REPORTER_MAX_QUEUE_SIZE": "99"}, {"OTEL_BSP_MAX_QUEUE_SIZE": "99", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "99"}),
+    (
+        {"JAEGER_REPORTER_MAX_QUEUE_SIZE": "99"},
+        {"OTEL_BSP_MAX_QUEUE_SIZE": "99", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "99"},
+    ),
     ({"JAEGER_REPORTER_FLUSH_INTERVAL": "500ms"}, {"OTEL_BSP_SCHEDULE_DELAY": "500"}),
     ({"JAEGER_REPORTER_FLUSH_INTERVAL": "1.5s"}, {"OTEL_BSP_SCHEDULE_DELAY": "1500"}),
     ({"JAEGER_REPORTER_FLUSH_INTERVAL": "250"}, {"OTEL_BSP_SCHEDULE_DELAY": "250"}),
     ({"JAEGER_TAGS": "a=${A:x},b=${B:y},c=${C}", "B": "set"}, {"OTEL_RESOURCE_ATTRIBUTES": "a=x,b=set,c="}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("environ", "expected"), ALL, ids=[repr(c[0])[1:60] for c in ALL])
@@ -228,7 +249,10 @@ def test_agent_of_the_dict_wins_over_the_collector_and_the_collector_over_the_ag
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"JAEGER_SAMPLER_TYPE": "cosnt"}, "cannot use JAEGER_SAMPLER_TYPE: got 'cosnt' (environment variable), expected"),
+        (
+            {"JAEGER_SAMPLER_TYPE": "cosnt"},
+            "cannot use JAEGER_SAMPLER_TYPE: got 'cosnt' (environment variable), expected",
+        ),
         ({"JAEGER_SAMPLER_TYPE": "probabilistic"}, "cannot use JAEGER_SAMPLER_PARAM: got None"),
         ({"JAEGER_PROPAGATION": "zipkin"}, "expected a list of jaeger, b3 and w3c"),
         ({"JAEGER_REPORTER_FLUSH_INTERVAL": "soon"}, "milliseconds, or a duration such as '500ms' or '1m30s'"),
@@ -237,7 +261,7 @@ def test_agent_of_the_dict_wins_over_the_collector_and_the_collector_over_the_ag
         ({"JAEGER_SAMPLER_MANAGER_HOST_PORT": "a b"}, "expected host:port, such as 'localhost:5778'"),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_variable_that_is_malformed_is_refused_by_name(environ: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         translate({}, environ=environ, jaeger_env="all")
@@ -275,10 +299,15 @@ CONFIG: dict[str, Any] = {
         ("OTEL_BSP_SCHEDULE_DELAY", "7", ["OTEL_BSP_SCHEDULE_DELAY"], ["reporter_flush_interval"]),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "70", ["OTEL_BSP_MAX_QUEUE_SIZE"], ["reporter_queue_size"]),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c", ["OTEL_EXPORTER_OTLP_ENDPOINT"], ["local_agent.reporting_host"]),
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/t", ["OTEL_EXPORTER_OTLP_ENDPOINT"], ["local_agent.reporting_host"]),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://c/t",
+            ["OTEL_EXPORTER_OTLP_ENDPOINT"],
+            ["local_agent.reporting_host"],
+        ),
         ("OTEL_SDK_DISABLED", "false", ["OTEL_SDK_DISABLED"], ["enabled"]),
     ],
-)  # fmt: skip
+)
 def test_variable_that_is_set_wins_and_the_row_says_so(
     variable: str, value: str, lost: list[str], keys: list[str]
 ) -> None:
@@ -314,10 +343,8 @@ def test_variables_are_those_of_the_process_unless_given(monkeypatch: pytest.Mon
 
 # -- any dict at all ---------------------------------------------------------------------------------------------------
 
-WORDS = st.sampled_from(
-    ["sampler", "type", "param", "const", "local_agent", "reporting_host", "reporting_port", "tags", "throttler", "b3"]
-    + ["propagation", "reporter_queue_size", "trace_id_header", "enabled", "service_name", "generate_128bit_trace_id"]
-)
+PARTS = ["type", "param", "const", "reporting_host", "reporting_port", "b3"]
+WORDS = st.sampled_from([*CONFIG_KEYS, *PARTS])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=4) | WORDS
 SECTION = st.dictionaries(WORDS | st.integers() | st.none(), SCALARS | st.lists(SCALARS, max_size=2), max_size=4)
 CONFIGS = st.dictionaries(
@@ -334,7 +361,7 @@ def test_any_dict_is_translated_or_refused_and_never_changed(config: dict[Any, A
     except ConfigError:
         pass
     else:
-        with_a_row = {row.key.partition(".")[0] for row in found.rows}
+        with_a_row = {name for row in found.rows for name in (row.key, row.key.partition(".")[0])}
         assert {str(key) for key, value in config.items() if value != {}} <= with_a_row
     assert repr(config) == before
 

@@ -19,7 +19,6 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
-from ot_bridge.jaeger_config import load, translate
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
 
@@ -384,6 +383,9 @@ class Settings:
         Raises:
             ConfigError: a value or a variable cannot be used, or the file cannot be read.
         """
+        # Who has no such configuration does not wait for what reads it.
+        from ot_bridge.jaeger_config import load, translate  # noqa: PLC0415
+
         environ = os.environ if environ is None else environ
         found = load(config) if isinstance(config, str | os.PathLike) else config
         translation = translate(found, service_name=service_name, environ=environ, jaeger_env=jaeger_env)
