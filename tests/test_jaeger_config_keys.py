@@ -234,6 +234,12 @@ def test_process_tag_that_cannot_be_an_attribute_is_dropped(name: str, reason: s
     assert (dict(found.resource), fate(found, f"tags.{name}")) == ({"team": "t"}, ("dropped", reason))
 
 
+def test_throttler_is_dropped_key_by_key_and_still_told_to_the_drop_in() -> None:
+    found = translate({"throttler": {"port": "9", "refresh_interval": "x"}}, environ={})
+    assert [row.key for row in found.lost] == ["throttler.port", "throttler.refresh_interval"]
+    assert found.agent[3:] == (9, 5)
+
+
 def test_batch_is_cut_to_the_queue() -> None:
     found = translate({"reporter_queue_size": 50, "reporter_batch_size": 80}, environ={})
     assert dict(found.otel) == {QUEUE: "50", BATCH: "50"}
