@@ -137,7 +137,7 @@ def ours(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 @given(CONFIGS, ENVIRONS)
 def test_both_read_the_same_from_the_same(config: dict[str, Any], environ: dict[str, str]) -> None:
     with mock.patch.dict(os.environ, environ):

@@ -267,7 +267,7 @@ ENVIRONS = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CONFIGS, ENVIRONS)
 def test_printed_environment_gives_the_same_settings_provider_and_queue(
     config: dict[str, Any], environ: dict[str, str]

@@ -352,7 +352,7 @@ CONFIGS = st.dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CONFIGS, st.sampled_from(["python", "all"]))
 def test_any_dict_is_translated_or_refused_and_never_changed(config: dict[Any, Any], jaeger_env: str) -> None:
     before = repr(config)
