@@ -40,6 +40,7 @@ DEFAULTS = {
     "baggage_header_prefix": "uberctx-",
     "debug_id_header": "jaeger-debug-id",
     "baggage_header": "jaeger-baggage",
+    "sampler": None,
     "scope_name": "opentracing-shim",
     "close_timeout_s": 5.0,
 }

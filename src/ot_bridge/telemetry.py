@@ -84,6 +84,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "export.failed": "exporters that could not be built at their first export: spans are lost (warns once)",
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
+        "config.jaeger.<key>": "keys of a jaeger-client configuration that nothing reads (warns once)",
         "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
         "dropin.context.<field>": "assignments to a field of a SpanContext, which cannot be changed (warns once)",
         "dropin.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns once)",

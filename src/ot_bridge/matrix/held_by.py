@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SAMPLERS", "SETTINGS", "TAGS", "VALUES"]
+__all__ = [
+    "FORMATS",
+    "JAEGER_CONFIG",
+    "LINES",
+    "LOGS",
+    "NEW_NAMES",
+    "REFERENCES",
+    "SAMPLERS",
+    "SETTINGS",
+    "TAGS",
+    "VALUES",
+]
 
 Tests = Mapping[str, tuple[str, ...]]
 
@@ -226,6 +237,7 @@ SETTINGS: Final[Tests] = {
     "baggage_header_prefix": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "debug_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "baggage_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
+    "sampler": ("test_jaeger_config_keys::test_sampler_becomes_its_text",),
     "scope_name": ("test_peers_defects::test_M10_instrumentation_scope_has_the_standard_name",),
     "close_timeout_s": ("test_shutdown::test_process_ends_in_time_whatever_the_collector_does",),
 }
@@ -246,3 +258,11 @@ SAMPLERS: Final[Tests] = {
         "test_sampling_remote::test_bad_answer_leaves_the_last_good_one",
     ),
 }
+
+JAEGER_CONFIG: Final = (
+    "test_jaeger_config_keys::test_value_is_carried",
+    "test_jaeger_config_keys::test_value_that_is_not_carried_has_a_row_that_says_why",
+    "test_jaeger_config_parity::test_both_read_the_same_from_the_same",
+    "test_jaeger_config_sources::test_variables_of_every_client_are_read_when_asked_for",
+    "test_jaeger_config_printed::test_printed_environment_gives_the_same_settings_provider_and_queue",
+)
