@@ -31,6 +31,7 @@ from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_text, to_ns
 from ot_bridge.version import __version__
 from ot_bridge.wrapped import WrappedSpan
+from ot_bridge.yielding import YieldingTracer
 
 __all__ = ["BridgeTracer", "check_provider", "check_settings"]
 
@@ -299,7 +300,8 @@ class BridgeTracer(opentracing.Tracer):
     def _bind(self, provider: trace_api.TracerProvider) -> None:
         """Take the tracer of a provider; record spans here when it is exactly the SDK's."""
         self._provider = provider
-        self._otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
+        otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
+        self._otel_tracer = otel_tracer.now() if isinstance(otel_tracer, YieldingTracer) else otel_tracer
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
             kind = type(self._otel_tracer).__qualname__
