@@ -83,7 +83,8 @@ def _missing(name: str) -> ModuleNotFoundError:
 
     reason = reason_for(name.partition(".")[2]) or ": remove the import, or start this program without ot_bridge"
     return ModuleNotFoundError(
-        f"No module named {name!r}: under ot_bridge jaeger_client is {_NEW}, which has no such module{reason}", name=name
+        f"No module named {name!r}: under ot_bridge jaeger_client is {_NEW}, which has no such module{reason}",
+        name=name,
     )
 
 

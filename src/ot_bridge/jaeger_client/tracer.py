@@ -225,10 +225,11 @@ class Tracer(BridgeTracer):
         ignore_active_span: bool = False,
     ) -> Span:
         """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
-        if tags and _PRIORITY in tags:
-            tags = _with_priority(tags)
-        span: Any = super().start_span(operation_name, child_of, references, tags, start_time, ignore_active_span)
+        read = _with_priority(tags) if tags and _PRIORITY in tags else tags
+        span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
         see_initial(span, tags)
+        if start_time is not None and type(span) is UnrecordedSpan:
+            span.start_time = start_time
         if references:
             listed = references if isinstance(references, list) else [references]
             span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
