@@ -162,7 +162,7 @@ def _go_over(installed: _Installation, provider: TracerProvider) -> None:
         tracer._bind(provider)
         _installation = installed._replace(provider=provider, service_name=_service_name_of(provider))
         atexit.register(shutdown_provider, installed.provider, tracer.settings.close_timeout_s)
-    _tell_of_foreign(provider, provider, None)
+    _tell_of_foreign(provider, provider, None, installed.settings)
 
 
 def _install(

@@ -14,6 +14,7 @@ from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
+from opentelemetry.trace import SpanContext as OtelSpanContext
 from opentelemetry.trace import SpanKind
 from opentracing.tracer import Reference
 
@@ -47,6 +48,7 @@ __all__ = [
 
 logger: Final = logging.getLogger("jaeger_tracing")
 
+_S: Final = 10**9  # nanoseconds
 _PRIORITY: Final = "sampling.priority"
 _PLAIN: Final = frozenset({str, int, float, bool})
 _SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
@@ -97,7 +99,7 @@ class Span(BridgeSpan):
     @property
     def start_time(self) -> float:
         """When it started: Unix time in seconds."""
-        return self._start_time // 1000 / 1e6  # microseconds, as they came, are exact; nanoseconds are not
+        return self._start_time / _S  # of integers: a float of nanoseconds would be off by a microsecond
 
     @start_time.setter
     def start_time(self, seconds: Any) -> None:
@@ -108,7 +110,7 @@ class Span(BridgeSpan):
         """When it finished: Unix time in seconds; None while it runs, and when it is not sampled."""
         if self._end_time is None or not self._context.sampled:
             return None
-        return self._end_time // 1000 / 1e6
+        return self._end_time / _S
 
     @end_time.setter
     def end_time(self, seconds: Any) -> None:
@@ -127,8 +129,8 @@ class Span(BridgeSpan):
     @property
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
-        limit = self.tracer.max_tag_value_length
-        return [thrift.make_tag(key, value, limit) for key, value in self._seen_tags or ()]
+        limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
+        return [thrift.make_tag(key, value, *limits) for key, value in self._seen_tags or ()]
 
     @tags.setter
     def tags(self, value: Any) -> None:
@@ -137,9 +139,9 @@ class Span(BridgeSpan):
     @property
     def logs(self) -> list[Log]:
         """The logs, in order; a list of the caller's own."""
-        limit = self.tracer.max_tag_value_length
+        limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
         return [
-            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, limit) for key, value in fields])
+            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, *limits) for key, value in fields])
             for at, fields in self._seen_logs or ()
         ]
 
@@ -190,7 +192,9 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
         if self._end_time is None and self._context[3] & 1:
             if self._seen_tags is None:
                 self._seen_tags = []
-            self._seen_tags.append((key, value if type(value) in _PLAIN else thrift.plain_value(value)))
+            self._seen_tags.append(
+                (key, value if type(value) in _PLAIN else thrift.plain_value(value, self.tracer.max_traceback_length))
+            )
         return self
 
     def _set_priority(self, value: Any) -> RecordedSpan:
@@ -211,7 +215,10 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
         if self._end_time is None and self._context[3] & 1:
             try:
                 fields = [
-                    (key, value if type(value) in _PLAIN else thrift.plain_value(value))
+                    (
+                        key,
+                        value if type(value) in _PLAIN else thrift.plain_value(value, self.tracer.max_traceback_length),
+                    )
                     for key, value in key_values.items()
                 ]
                 if self._seen_logs is None:
@@ -297,14 +304,20 @@ def read_priority(value: Any) -> int | None:
 _derived: Final = reason_for("span.Span (derived)")
 
 
-def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
-    """Keep the tags that a recorded span started with, and those of the sampler, for who reads ``span.tags``."""
-    if type(span) is not RecordedSpan or not (tags or _SAMPLER_TAGS[0] in span._attributes):
+def see_initial(span: RecordedSpan, tags: Any) -> None:
+    """Keep the tags that a span started with, and those of the sampler, for who reads ``span.tags``."""
+    attributes = span._attributes
+    if tags is None and _SAMPLER_TAGS[0] not in attributes:
         return
     try:
-        plain = thrift.plain_value
-        seen = [(key, value if type(value) in _PLAIN else plain(value)) for key, value in (tags or {}).items()]
-        attributes = span._attributes
+        plain, limit = thrift.plain_value, span.tracer.max_traceback_length
+        given = {} if tags is None else tags
+        seen = [(key, value if type(value) in _PLAIN else plain(value, limit)) for key, value in given.items()]
+        if _PRIORITY in given:
+            if _PRIORITY in attributes:
+                attributes[_PRIORITY] = clean_value(given[_PRIORITY])  # as it was set, and not what it was read as
+            else:
+                seen = [entry for entry in seen if entry[0] != _PRIORITY]
         if _SAMPLER_TAGS[0] in attributes:
             seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
         span._seen_tags = seen
@@ -325,6 +338,9 @@ def _built(
     span._name = operation_name_of(operation_name)
     span._context = BridgeSpanContext.of(context, context.items)
     span.references = references
+    parent_id = getattr(context, "parent_id", None)
+    if parent_id:
+        span._parent = OtelSpanContext(context.trace_id, parent_id, is_remote=False, trace_flags=context.trace_flags)
     start_ns = (to_ns(start_time) if start_time else None) or time_ns()
     if tracer._recorder is None:
         raise TypeError("a Span can only be built for a tracer that records: OTEL_SDK_DISABLED is set")

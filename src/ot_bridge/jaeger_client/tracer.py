@@ -230,13 +230,15 @@ class Tracer(BridgeTracer):
         ignore_active_span: bool = False,
     ) -> Span:
         """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
-        if tags and _PRIORITY in tags:
-            tags = _with_priority(tags)
-        span: Any = super().start_span(operation_name, child_of, references, tags, start_time, ignore_active_span)
-        see_initial(span, tags)
-        if references:
+        read = tags if tags is None or (type(tags) is dict and _PRIORITY not in tags) else _with_priority(tags)
+        span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
+        if type(span) is RecordedSpan:
+            see_initial(span, tags)
+        elif start_time is not None and type(span) is UnrecordedSpan:
+            span.start_time = start_time
+        if references is not None:
             listed = references if isinstance(references, list) else [references]
-            span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None] or None
         if self._counts:
             self._emit_span_metrics(span, tags)
         return span  # type: ignore[no-any-return]
@@ -476,10 +478,15 @@ def _resource_of(tags: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
     return {name: clean_value(value, limit) for name, value in named if name and value is not None}
 
 
-def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return the tags with ``sampling.priority`` by Jaeger's rule."""
-    wanted = read_priority(tags[_PRIORITY])
-    others = {key: value for key, value in tags.items() if key != _PRIORITY}
+def _with_priority(tags: Any) -> Any:
+    """Return the tags with ``sampling.priority`` by Jaeger's rule; what is no mapping as it is."""
+    try:
+        if _PRIORITY not in tags:
+            return tags
+        wanted = read_priority(tags[_PRIORITY])
+        others = {key: value for key, value in tags.items() if key != _PRIORITY}
+    except Exception:
+        return tags
     return others if wanted is None else {**others, _PRIORITY: wanted}
 
 

@@ -237,7 +237,6 @@ SETTINGS: Final[Tests] = {
     "baggage_header_prefix": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "debug_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "baggage_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
-    "sampler": ("test_jaeger_config_keys::test_sampler_becomes_its_text",),
     "scope_name": ("test_peers_defects::test_M10_instrumentation_scope_has_the_standard_name",),
     "close_timeout_s": ("test_shutdown::test_process_ends_in_time_whatever_the_collector_does",),
 }
