@@ -59,7 +59,9 @@ def writing(codecs: Sequence[Codec]) -> Write:
         return _uber(headers["jaeger"], step)
     if headers.keys() == {"tracecontext"}:
         return _w3c(step)
-    return _both(headers["jaeger"], step) if headers.keys() == {"jaeger", "tracecontext"} else never_written
+    if headers.keys() == {"jaeger", "tracecontext"}:
+        return _both(headers["jaeger"], step, jaeger_first=next(iter(headers)) == "jaeger")
+    return never_written
 
 
 def _uber(name: str, step: Iterator[int]) -> Write:
@@ -95,7 +97,7 @@ def _w3c(step: Iterator[int]) -> Write:
     return write
 
 
-def _both(name: str, step: Iterator[int]) -> Write:
+def _both(name: str, step: Iterator[int], *, jaeger_first: bool) -> Write:
     def write(context: tuple[Any, ...], carrier: Any) -> bool:
         trace_id, span_id, _, flags, state, is_valid, items, debug, _, _ = context
         if items or debug or not is_valid or state is not DEFAULT_TRACE_STATE:
@@ -103,8 +105,13 @@ def _both(name: str, step: Iterator[int]) -> Write:
         try:
             data = (trace_id << 64 | span_id).to_bytes(24, "big")
             ids, parent = data.hex(":", -16), f"00-{data.hex('-', -16)}{_PARENT_ENDS[flags & 3]}"
-            carrier[name] = f"{ids if trace_id > _LOW_64 else ids[16:]}{_UBER_ENDS[flags & 1]}"
-            carrier["traceparent"] = parent
+            uber = f"{ids if trace_id > _LOW_64 else ids[16:]}{_UBER_ENDS[flags & 1]}"
+            if jaeger_first:
+                carrier[name] = uber
+                carrier["traceparent"] = parent
+            else:
+                carrier["traceparent"] = parent
+                carrier[name] = uber
         except Exception:
             return False
         next(step)
