@@ -2,7 +2,12 @@
 
 Most contexts that are sent have no debug flag, tracestate or baggage, and most requests that come bring one trace
 header, or two that say the same. What is made here knows these, does them whole, counters included, and leaves all
-others untouched to the long way, by whose rules they are the same; a test holds the two against each other.
+others untouched to the long way, by whose rules they are the same; tests/test_shortcuts.py holds the two against each other.
+
+What speed costs in form is meant to stay in this module: closures made for one set of formats, with what they need
+bound, and no object between a dict and a context. In the ratios of ``make bench`` to OpenTelemetry's own propagators
+(CPython 3.11, no baggage), inject went from .52 to .27 for one header and from .81 to .35 for two, extract from .76 to
+.35 and from 1.66 to .51.
 """
 
 from __future__ import annotations
@@ -165,7 +170,7 @@ def reading(codecs: Sequence[Codec], reader: CarrierReader) -> Read:
             # All names at once, in C: where one is not familiar, somebody has to look at it.
             if lower.issuperset(carrier):
                 value, second = carrier.get(name), carrier.get(second_name)
-            elif titled.issuperset(carrier):
+            elif (title in carrier or second_title in carrier) and titled.issuperset(carrier):
                 value, second = carrier.get(title), carrier.get(second_title)
             else:
                 return LONG_WAY
