@@ -2,7 +2,7 @@
 
 Most contexts that are sent have no debug flag, tracestate or baggage, and most requests that come bring one trace
 header, or two that say the same. What is made here knows these, does them whole, counters included, and leaves all
-others untouched to the long way, by whose rules they are the same; tests/test_shortcuts.py holds the two against each other.
+others untouched to the long way, by whose rules they are the same; tests/test_shortcuts.py compares the two.
 
 What speed costs in form is meant to stay in this module: closures made for one set of formats, with what they need
 bound, and no object between a dict and a context. In the ratios of ``make bench`` to OpenTelemetry's own propagators
