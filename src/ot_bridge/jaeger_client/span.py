@@ -69,8 +69,9 @@ class Span(BridgeSpan):
     references: list[opentracing.Reference] | None = None
     _start_time: int = 0
     _end_time: int | None = None
+    _seen_first: dict[Any, Any] | None = None  # what it started with
     _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
-    _seen_logs: list[tuple[Any, list[tuple[Any, Any]]]] | None = None
+    _seen_logs: list[tuple[Any, dict[Any, Any]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
     _update_lock: threading.Lock | None = None
     _ending: Span  # there while the span is handed to the processors
@@ -130,18 +131,23 @@ class Span(BridgeSpan):
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
-        return [thrift.make_tag(key, value, *limits) for key, value in self._seen_tags or ()]
+        first = {**(self._seen_first or {}), **self._sampler_tags()}
+        return [thrift.make_tag(key, value, *limits) for key, value in (*first.items(), *(self._seen_tags or ()))]
 
     @tags.setter
     def tags(self, value: Any) -> None:
         _refuse("tags", value, "call set_tag()")
+
+    def _sampler_tags(self) -> dict[str, Any]:
+        attributes = getattr(self, "_attributes", {}) if self._parent is None else {}
+        return {key: attributes[key] for key in _SAMPLER_TAGS if key in attributes}
 
     @property
     def logs(self) -> list[Log]:
         """The logs, in order; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
         return [
-            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, *limits) for key, value in fields])
+            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, *limits) for key, value in fields.items()])
             for at, fields in self._seen_logs or ()
         ]
 
@@ -190,11 +196,12 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
             return self._set_priority(value)
         RecordingSpan.set_tag(self, key, value)
         if self._end_time is None and self._context[3] & 1:
-            if self._seen_tags is None:
-                self._seen_tags = []
-            self._seen_tags.append(
-                (key, value if type(value) in _PLAIN else thrift.plain_value(value, self.tracer.max_traceback_length))
-            )
+            if type(value) not in _PLAIN:
+                value = thrift.plain_value(value, self.tracer.max_traceback_length)
+            seen = self._seen_tags
+            if seen is None:
+                seen = self.__dict__.setdefault("_seen_tags", [])  # one list, whichever thread comes first
+            seen.append((key, value))
         return self
 
     def _set_priority(self, value: Any) -> RecordedSpan:
@@ -214,16 +221,10 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
         RecordingSpan.log_kv(self, key_values, timestamp)
         if self._end_time is None and self._context[3] & 1:
             try:
-                fields = [
-                    (
-                        key,
-                        value if type(value) in _PLAIN else thrift.plain_value(value, self.tracer.max_traceback_length),
-                    )
-                    for key, value in key_values.items()
-                ]
-                if self._seen_logs is None:
-                    self._seen_logs = []
-                self._seen_logs.append((timestamp or time(), fields))
+                seen = self._seen_logs
+                if seen is None:
+                    seen = self.__dict__.setdefault("_seen_logs", [])
+                seen.append((timestamp or time(), _kept(key_values, self._tracer)))
             except Exception:
                 count("dropin.log_not_seen")
         return self
@@ -306,24 +307,25 @@ _derived: Final = reason_for("span.Span (derived)")
 
 
 def see_initial(span: RecordedSpan, tags: Any) -> None:
-    """Keep the tags that a span started with, and those of the sampler, for who reads ``span.tags``."""
-    attributes = span._attributes
-    if tags is None and _SAMPLER_TAGS[0] not in attributes:
-        return
+    """Keep the tags that a span started with, for who reads ``span.tags``."""
     try:
-        plain, limit = thrift.plain_value, span.tracer.max_traceback_length
-        given = {} if tags is None else tags
-        seen = [(key, value if type(value) in _PLAIN else plain(value, limit)) for key, value in given.items()]
-        if _PRIORITY in given:
-            if _PRIORITY in attributes:
-                attributes[_PRIORITY] = clean_value(given[_PRIORITY])  # as it was set, and not what it was read as
+        seen = _kept(tags, span._tracer)
+        if _PRIORITY in seen:
+            if _PRIORITY in span._attributes:
+                span._attributes[_PRIORITY] = clean_value(tags[_PRIORITY])  # as it was set, not what it was read as
             else:
-                seen = [entry for entry in seen if entry[0] != _PRIORITY]
-        if _SAMPLER_TAGS[0] in attributes:
-            seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
-        span._seen_tags = seen
+                del seen[_PRIORITY]
+        span._seen_first = seen
     except Exception:
         count("dropin.tags_not_seen")
+
+
+def _kept(values: Any, tracer: Any) -> dict[Any, Any]:
+    """Return the values as Jaeger would have kept them, and nobody's objects: most are plain, and only copied."""
+    if type(values) is dict and _PLAIN.issuperset(map(type, values.values())):
+        return values.copy()
+    limit = tracer.max_traceback_length
+    return {key: value if type(value) in _PLAIN else thrift.plain_value(value, limit) for key, value in values.items()}
 
 
 def _built(

@@ -233,7 +233,8 @@ class Tracer(BridgeTracer):
         read = tags if tags is None or (type(tags) is dict and _PRIORITY not in tags) else _with_priority(tags)
         span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
         if type(span) is RecordedSpan:
-            see_initial(span, tags)
+            if tags is not None:
+                see_initial(span, tags)
         elif start_time is not None and type(span) is UnrecordedSpan:
             span.start_time = start_time
         if references is not None:
@@ -247,6 +248,8 @@ class Tracer(BridgeTracer):
         """Write the headers that a context is sent with; see :meth:`ot_bridge.BridgeTracer.inject`."""
         codec = self._own_codec(format)
         if codec is None:
+            if type(span_context) is SpanContext:
+                span_context = span_context.as_core()  # the class that the short ways know
             super().inject(span_context, format, carrier)
             if self._b3 and format == Format.HTTP_HEADERS:
                 B3Codec.spell(carrier)
