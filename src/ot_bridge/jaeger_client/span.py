@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from time import time, time_ns
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
@@ -51,7 +52,7 @@ logger: Final = logging.getLogger("jaeger_tracing")
 _S: Final = 10**9  # nanoseconds
 _PRIORITY: Final = "sampling.priority"
 _PLAIN: Final = frozenset({str, int, float, bool})
-_SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
+SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
 
 
 class Span(BridgeSpan):
@@ -70,6 +71,7 @@ class Span(BridgeSpan):
     _start_time: int = 0
     _end_time: int | None = None
     _seen_first: dict[Any, Any] | None = None  # what it started with
+    _sampler_tags: Mapping[str, Any] = MappingProxyType({})
     _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
     _seen_logs: list[tuple[Any, dict[Any, Any]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
@@ -131,16 +133,12 @@ class Span(BridgeSpan):
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
-        first = {**(self._seen_first or {}), **self._sampler_tags()}
+        first = {**(self._seen_first or {}), **self._sampler_tags}
         return [thrift.make_tag(key, value, *limits) for key, value in (*first.items(), *(self._seen_tags or ()))]
 
     @tags.setter
     def tags(self, value: Any) -> None:
         _refuse("tags", value, "call set_tag()")
-
-    def _sampler_tags(self) -> dict[str, Any]:
-        attributes = getattr(self, "_attributes", {}) if self._parent is None else {}
-        return {key: attributes[key] for key in _SAMPLER_TAGS if key in attributes}
 
     @property
     def logs(self) -> list[Log]:

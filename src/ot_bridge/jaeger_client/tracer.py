@@ -42,6 +42,7 @@ from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, Sampler
 from ot_bridge.jaeger_client.span import (
     DEBUG_FLAG,
     SAMPLED_FLAG,
+    SAMPLER_TAGS,
     RecordedSpan,
     Span,
     SpanView,
@@ -235,6 +236,10 @@ class Tracer(BridgeTracer):
         if type(span) is RecordedSpan:
             if tags is not None:
                 see_initial(span, tags)
+            if span._parent is None:
+                attributes = span._attributes  # read now: a span with many tags drops the oldest
+                if SAMPLER_TAGS[0] in attributes:
+                    span._sampler_tags = {key: attributes[key] for key in SAMPLER_TAGS if key in attributes}
         elif start_time is not None and type(span) is UnrecordedSpan:
             span.start_time = start_time
         if references is not None:
