@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Mapping
 from time import time, time_ns
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
@@ -71,7 +70,7 @@ class Span(BridgeSpan):
     _start_time: int = 0
     _end_time: int | None = None
     _seen_first: dict[Any, Any] | None = None  # what it started with
-    _sampler_tags: Mapping[str, Any] = MappingProxyType({})
+    _sampled_by: tuple[Any, ...] = ()  # the values of the sampler's tags
     _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
     _seen_logs: list[tuple[Any, dict[Any, Any]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
@@ -133,7 +132,7 @@ class Span(BridgeSpan):
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
-        first = {**(self._seen_first or {}), **self._sampler_tags}
+        first = {**(self._seen_first or {}), **dict(zip(SAMPLER_TAGS, self._sampled_by, strict=False))}
         return [thrift.make_tag(key, value, *limits) for key, value in (*first.items(), *(self._seen_tags or ()))]
 
     @tags.setter

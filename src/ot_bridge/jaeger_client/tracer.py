@@ -234,12 +234,14 @@ class Tracer(BridgeTracer):
         read = tags if tags is None or (type(tags) is dict and _PRIORITY not in tags) else _with_priority(tags)
         span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
         if type(span) is RecordedSpan:
+            span._seen_tags, span._seen_logs = [], []
             if tags is not None:
                 see_initial(span, tags)
             if span._parent is None:
                 attributes = span._attributes  # read now: a span with many tags drops the oldest
-                if SAMPLER_TAGS[0] in attributes:
-                    span._sampler_tags = {key: attributes[key] for key in SAMPLER_TAGS if key in attributes}
+                kind = attributes.get(SAMPLER_TAGS[0])
+                if kind is not None:
+                    span._sampled_by = (kind, attributes.get(SAMPLER_TAGS[1]))
         elif start_time is not None and type(span) is UnrecordedSpan:
             span.start_time = start_time
         if references is not None:
