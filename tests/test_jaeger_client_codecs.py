@@ -63,7 +63,12 @@ def test_http_headers_arrive(
     writer: str, reader: str, trace_id: int, span_id: int, flags: int, baggage: dict[str, str]
 ) -> None:
     fields = (trace_id, span_id, 7, flags, baggage)
-    assert sent_between(writer, reader, "TextCodec", fields, {}, url_encoding=True) == (trace_id, span_id, flags, baggage)
+    assert sent_between(writer, reader, "TextCodec", fields, {}, url_encoding=True) == (
+        trace_id,
+        span_id,
+        flags,
+        baggage,
+    )
 
 
 @needs_the_real_one
@@ -80,7 +85,9 @@ def test_text_map_arrives(
 
 @needs_the_real_one
 @directions
-@given(trace_id=TRACE_IDS, span_id=SPAN_IDS, flags=FLAGS, baggage=st.dictionaries(st.text(min_size=1, max_size=5), VALUES))
+@given(
+    trace_id=TRACE_IDS, span_id=SPAN_IDS, flags=FLAGS, baggage=st.dictionaries(st.text(min_size=1, max_size=5), VALUES)
+)
 def test_binary_arrives(
     writer: str, reader: str, trace_id: int, span_id: int, flags: int, baggage: dict[str, str]
 ) -> None:
@@ -129,9 +136,7 @@ def test_binary_is_the_same_to_the_byte(trace_id: int, span_id: int, flags: int,
 
 
 @needs_the_real_one
-@given(
-    trace_id=TRACE_IDS, span_id=SPAN_IDS, parent_id=st.none() | st.integers(0, 2**64 - 1), flags=st.integers(0, 255)
-)
+@given(trace_id=TRACE_IDS, span_id=SPAN_IDS, parent_id=st.none() | st.integers(0, 2**64 - 1), flags=st.integers(0, 255))
 def test_context_to_string_and_back_is_as_in_jaeger_client(
     trace_id: int, span_id: int, parent_id: int | None, flags: int
 ) -> None:
@@ -144,7 +149,22 @@ def test_context_to_string_and_back_is_as_in_jaeger_client(
 
 @pytest.mark.parametrize(
     "value",
-    ["", "1:2:3", "1:2:3:4:5", "0:2:0:1", "0x1:2:0:1", "1:0:0:1", "x:2:0:1", "1:2::1", "1:2:0:", "-1:2:0:1", None, 5, [], ["1:2:0:1"] * 2],
+    [
+        "",
+        "1:2:3",
+        "1:2:3:4:5",
+        "0:2:0:1",
+        "0x1:2:0:1",
+        "1:0:0:1",
+        "x:2:0:1",
+        "1:2::1",
+        "1:2:0:",
+        "-1:2:0:1",
+        None,
+        5,
+        [],
+        ["1:2:0:1"] * 2,
+    ],
     ids=repr,
 )
 def test_text_that_is_no_context_is_refused_as_in_jaeger_client(value: Any) -> None:
@@ -349,4 +369,6 @@ def test_own_header_names_are_used_as_in_jaeger_client() -> None:
 
 def test_context_to_string_of_a_span_is_what_code_logs() -> None:
     context = SpanContext(0xABC, 0xDEF, 0x123, 1)
-    assert span_context_to_string(context.trace_id, context.span_id, context.parent_id, context.flags) == "abc:def:123:1"  # type: ignore[arg-type]
+    assert (
+        span_context_to_string(context.trace_id, context.span_id, context.parent_id, context.flags) == "abc:def:123:1"
+    )  # type: ignore[arg-type]

@@ -138,7 +138,10 @@ def told(value: Any) -> Any:
     if name.endswith("Sampler"):
         return str(value)
     if isinstance(value, dict):
-        return {key: type(one).__name__ if key in opentracing.Format.__dict__.values() else one for key, one in value.items()}
+        return {
+            key: type(one).__name__ if key in opentracing.Format.__dict__.values() else one
+            for key, one in value.items()
+        }
     return value
 
 

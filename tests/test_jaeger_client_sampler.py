@@ -309,9 +309,7 @@ def test_remote_sampler_that_gets_no_answer_goes_on_and_its_metrics_arrive(behav
     numbers = Counted()
     initial = Own(True, {"mine": 1})
     with agent(behaviour) as there:
-        sampler = RemoteControlledSampler(
-            channel_of(there.url), "svc", metrics_factory=numbers, init_sampler=initial
-        )
+        sampler = RemoteControlledSampler(channel_of(there.url), "svc", metrics_factory=numbers, init_sampler=initial)
         assert eventually(lambda: len(numbers.numbers) == len(expected))
         assert (sampler.is_sampled(1), sampler.sampler) == ((True, {"mine": 1}), initial)
         sampler.close()

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind
 from opentracing.tracer import Reference
 
 from ot_bridge.context import BridgeSpanContext
-from ot_bridge.jaeger_client import thrift
+from ot_bridge.jaeger_client import constants, thrift
 from ot_bridge.jaeger_client.codecs import span_context_to_string
 from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
@@ -286,7 +286,7 @@ _derived: Final = reason_for("span.Span (derived)")
 
 def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
     """Keep the tags that a recorded span started with, and those of the sampler, for who reads ``span.tags``."""
-    if type(span) is not RecordedSpan or not (tags or _SAMPLER_TAGS[0] in span._attributes):
+    if type(span) is not RecordedSpan or not (tags or span._attributes):
         return
     try:
         plain, limit = thrift.plain_value, span.tracer.max_traceback_length
@@ -296,6 +296,8 @@ def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
             seen = [entry for entry in seen if entry[0] != _PRIORITY]
         if _SAMPLER_TAGS[0] in attributes:
             seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
+        elif span._parent is None and constants.DEBUG_ID_HEADER_KEY in attributes:
+            seen.append((span.tracer.debug_id_header, attributes[constants.DEBUG_ID_HEADER_KEY]))
         span._seen_tags = seen
     except Exception:
         count("dropin.tags_not_seen")

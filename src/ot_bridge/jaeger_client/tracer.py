@@ -24,6 +24,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
+from ot_bridge.context import BridgeSpanContext
 from ot_bridge.jaeger_client import constants
 from ot_bridge.jaeger_client.codecs import (
     B3Codec,
@@ -226,13 +227,17 @@ class Tracer(BridgeTracer):
     ) -> Span:
         """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
         read = _with_priority(tags) if tags and _PRIORITY in tags else tags
+        if references:
+            listed = references if isinstance(references, list) else [references]
+            listed = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            if listed and isinstance(child_of, BridgeSpanContext) and not child_of.is_valid:
+                child_of, ignore_active_span = None, True  # the first reference is the parent then
         span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
         see_initial(span, tags)
         if start_time is not None and type(span) is UnrecordedSpan:
             span.start_time = start_time
         if references:
-            listed = references if isinstance(references, list) else [references]
-            span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            span.references = listed
         if self._counts:
             self._emit_span_metrics(span, tags)
         return span  # type: ignore[no-any-return]
