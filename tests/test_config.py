@@ -25,7 +25,6 @@ DEFAULTS = {
     "status_from_http": True,
     "error_log_sets_status": False,
     "late_sampling": False,
-    "sampler": None,
     "stringify_sequences": False,
     "max_tag_value_length": None,
     "max_traceback_length": None,
@@ -40,6 +39,7 @@ DEFAULTS = {
     "baggage_header_prefix": "uberctx-",
     "debug_id_header": "jaeger-debug-id",
     "baggage_header": "jaeger-baggage",
+    "sampler": None,
     "scope_name": "opentracing-shim",
     "close_timeout_s": 5.0,
 }

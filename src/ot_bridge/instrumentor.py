@@ -1,6 +1,7 @@
 """For ``opentelemetry-instrument``: the bridge as one of its instrumentations, named ``opentracing``.
 
 Imported by that program alone, which brings ``opentelemetry.instrumentation``; ot_bridge does not ask for it.
+``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=opentracing`` leaves it out.
 """
 
 from __future__ import annotations

@@ -143,6 +143,37 @@ class B3Codec(_HeaderCodec):
         self.generate_128bit_trace_id = generate_128bit_trace_id
         super().__init__(Settings(extract=("b3",), inject=("b3multi",)), http=True)
 
+    def inject(self, span_context: Any, carrier: Any) -> None:
+        """Write the headers of a context into a dict, in their old spelling."""
+        super().inject(span_context, carrier)
+        self.spell(carrier)
+
+    def extract(self, carrier: Any) -> SpanContext | None:
+        """Return the context that the headers carry; None without one, and with one id alone."""
+        try:
+            return super().extract(carrier)
+        except CorruptedContextError:
+            if not self.is_incomplete(carrier):
+                raise
+            return None
+
+    @classmethod
+    def is_incomplete(cls, carrier: Any) -> bool:
+        """Tell whether all that is wrong is that one of the ids is missing."""
+        ids = {cls.trace_header.lower(), cls.span_header.lower()}
+        found = {str(name).lower(): value for name, value in carrier.items() if value is not None}
+        try:
+            return len([header_to_hex(found[name]) for name in ids & found.keys()]) < len(ids)
+        except SpanContextCorruptedException:
+            return False
+
+    @classmethod
+    def spell(cls, carrier: Any) -> None:
+        """Spell the headers as jaeger-client did: who takes them from a dict asks for exactly that."""
+        for name in (cls.trace_header, cls.span_header, cls.sampled_header, cls.flags_header):
+            if name.lower() in carrier:
+                carrier[name] = carrier.pop(name.lower())
+
 
 class BinaryCodec(Codec):
     """Jaeger's binary layout, in a bytearray."""

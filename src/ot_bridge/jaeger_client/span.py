@@ -25,10 +25,10 @@ from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
 from ot_bridge.not_carried import reason_for
-from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
+from ot_bridge.recording import READ_ONLY, RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.values import to_ns
+from ot_bridge.values import clean_value, to_ns
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ class Span(BridgeSpan):
     @property
     def end_time(self) -> float | None:
         """When it finished: Unix time in seconds; None while it runs, and when it is not sampled."""
-        return None if self._end_time is None else self._end_time / _S
+        if self._end_time is None or not self._context.sampled:
+            return None
+        return self._end_time / _S
 
     @end_time.setter
     def end_time(self, seconds: Any) -> None:
@@ -118,7 +120,7 @@ class Span(BridgeSpan):
     @property
     def finished(self) -> bool:
         """Whether it has finished; never so when it is not sampled."""
-        return self._end_time is not None
+        return self._end_time is not None and self._context.sampled
 
     @finished.setter
     def finished(self, value: Any) -> None:
@@ -203,6 +205,7 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
             RecordingSpan.set_tag(self, _PRIORITY, 0)
         elif not self.is_debug() and self.tracer.is_debug_allowed(self.operation_name):
             RecordingSpan.set_tag(self, _PRIORITY, 1)
+            self._attributes[_PRIORITY] = clean_value(value)
             self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
         return self
 
@@ -228,6 +231,23 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: whoever makes it has filled it, and after that Python calls this for ``Span(...)``."""
 
+
+class _Readable:
+    """A property that gives way: applications write ``span.resource`` and the like, and read back what they wrote.
+
+    Processors and exporters are given the span's other face, where the name means what OpenTelemetry means by it.
+    """
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+
+    def __get__(self, span: Any, owner: type | None = None) -> Any:
+        return self if span is None else self._read(span)
+
+
+for _name in READ_ONLY:
+    if _name not in vars(Span):
+        setattr(RecordedSpan, _name, _Readable(getattr(RecordingSpan, _name).fget))
 
 RECORDING_CLASSES.add(RecordedSpan)
 
@@ -284,16 +304,20 @@ def read_priority(value: Any) -> int | None:
 _derived: Final = reason_for("span.Span (derived)")
 
 
-def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
-    """Keep the tags that a recorded span started with, and those of the sampler, for who reads ``span.tags``."""
-    if type(span) is not RecordedSpan or not (tags or span._attributes):
+def see_initial(span: RecordedSpan, tags: Any) -> None:
+    """Keep the tags that a span started with, and those of the sampler, for who reads ``span.tags``."""
+    attributes = span._attributes
+    if tags is None and not attributes:
         return
     try:
         plain, limit = thrift.plain_value, span.tracer.max_traceback_length
-        seen = [(key, value if type(value) in _PLAIN else plain(value, limit)) for key, value in (tags or {}).items()]
-        attributes = span._attributes
-        if tags and _PRIORITY in tags and _PRIORITY not in attributes:
-            seen = [entry for entry in seen if entry[0] != _PRIORITY]
+        given = {} if tags is None else tags
+        seen = [(key, value if type(value) in _PLAIN else plain(value, limit)) for key, value in given.items()]
+        if _PRIORITY in given:
+            if _PRIORITY in attributes:
+                attributes[_PRIORITY] = clean_value(given[_PRIORITY])  # as it was set, and not what it was read as
+            else:
+                seen = [entry for entry in seen if entry[0] != _PRIORITY]
         if _SAMPLER_TAGS[0] in attributes:
             seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
         elif span._parent is None and constants.DEBUG_ID_HEADER_KEY in attributes:

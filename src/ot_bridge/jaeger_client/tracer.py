@@ -25,6 +25,7 @@ from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
 from ot_bridge.context import BridgeSpanContext
+from ot_bridge.errors import CorruptedContextError
 from ot_bridge.jaeger_client import constants
 from ot_bridge.jaeger_client.codecs import (
     B3Codec,
@@ -145,7 +146,8 @@ class Tracer(BridgeTracer):
         scope_manager: ScopeManager | None = None,
     ) -> None:
         self.service_name = service_name
-        self.reporter = self._first_reporter = reporter
+        self.reporter = reporter
+        self._first_reporter: Any = reporter
         self.sampler = sampler
         self.throttler = throttler
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(metrics or Metrics())
@@ -185,6 +187,9 @@ class Tracer(BridgeTracer):
             for name, codec in self.codecs.items()
             if name in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)
         }
+        self._b3 = isinstance(self.codecs[Format.HTTP_HEADERS], B3Codec)
+        if self._b3:  # it is for HTTP_HEADERS alone
+            del self._own_codecs[Format.TEXT_MAP]
         if throttler is not None:
             self.tags[constants.CLIENT_UUID_TAG_KEY] = client_id = self.random.getrandbits(63)
             throttler.set_client_id(client_id)
@@ -196,14 +201,14 @@ class Tracer(BridgeTracer):
             "max_traceback_length": max_traceback_length,
             **headers,
         }
-        if isinstance(self.codecs[Format.HTTP_HEADERS], B3Codec):
+        if self._b3:
             settings["extract"], settings["inject"] = _B3
         set_by_hand = [name for name in settings if os.environ.get(ENV_PREFIX + name.upper())]
         provider = build_provider(
             service_name,
             lambda: (_ToReporter(self),),
             sampler=_AskedSampler(self),
-            resource=_resource_of(self.tags),
+            resource=_resource_of(self.tags, max_tag_value_length),
         )
         super().__init__(
             provider,
@@ -226,18 +231,19 @@ class Tracer(BridgeTracer):
         ignore_active_span: bool = False,
     ) -> Span:
         """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
-        read = _with_priority(tags) if tags and _PRIORITY in tags else tags
-        if references:
+        read = tags if tags is None or (type(tags) is dict and _PRIORITY not in tags) else _with_priority(tags)
+        if references is not None:
             listed = references if isinstance(references, list) else [references]
             listed = [one for one in listed if getattr(one, "referenced_context", None) is not None]
             if listed and isinstance(child_of, BridgeSpanContext) and not child_of.is_valid:
                 child_of, ignore_active_span = None, True  # the first reference is the parent then
         span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
-        see_initial(span, tags)
-        if start_time is not None and type(span) is UnrecordedSpan:
+        if type(span) is RecordedSpan:
+            see_initial(span, tags)
+        elif start_time is not None and type(span) is UnrecordedSpan:
             span.start_time = start_time
-        if references:
-            span.references = listed
+        if references is not None:
+            span.references = listed or None
         if self._counts:
             self._emit_span_metrics(span, tags)
         return span  # type: ignore[no-any-return]
@@ -247,6 +253,8 @@ class Tracer(BridgeTracer):
         codec = self._own_codec(format)
         if codec is None:
             super().inject(span_context, format, carrier)
+            if self._b3 and format == Format.HTTP_HEADERS:
+                B3Codec.spell(carrier)
             return
         context = context_of(span_context)
         if context is not None:
@@ -263,7 +271,12 @@ class Tracer(BridgeTracer):
         codec = self._own_codec(format)
         if codec is not None:
             return codec.extract(carrier)  # type: ignore[no-any-return]
-        context = super().extract(format, carrier)
+        try:
+            context = super().extract(format, carrier)
+        except CorruptedContextError:
+            if not (self._b3 and B3Codec.is_incomplete(carrier)):
+                raise
+            return None
         return None if context is None else SpanContext.seen(context)
 
     def close(self, timeout_s: float | None = None) -> Any:
@@ -276,8 +289,10 @@ class Tracer(BridgeTracer):
             _close_part(part)
         # First by the provider: it knows the time that there is, and processors that the application has added.
         futures = [future_result(super().close(timeout_s))]
-        if self._first_reporter is not self.reporter:  # swapped while it ran; what it was given is still sent
-            futures.append(_close_part(self._first_reporter))
+        # Swapped while it ran, what an exporting one was given is still sent; others are only closed where they are.
+        first = self._first_reporter
+        if first is not self.reporter and getattr(first, "processors", None):
+            futures.append(_close_part(first))
         return future_of_all([*futures, _close_part(self.reporter)])
 
     def report_span(self, span: Span) -> None:
@@ -463,15 +478,20 @@ def _host_tags() -> dict[str, str]:
     }
 
 
-def _resource_of(tags: Mapping[str, Any]) -> dict[str, Any]:
+def _resource_of(tags: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
     named = ((_RESOURCE.get(key, clean_key(key)), value) for key, value in tags.items())
-    return {name: clean_value(value) for name, value in named if name and value is not None}
+    return {name: clean_value(value, limit) for name, value in named if name and value is not None}
 
 
-def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return the tags with ``sampling.priority`` by Jaeger's rule."""
-    wanted = read_priority(tags[_PRIORITY])
-    others = {key: value for key, value in tags.items() if key != _PRIORITY}
+def _with_priority(tags: Any) -> Any:
+    """Return the tags with ``sampling.priority`` by Jaeger's rule; what is no mapping as it is."""
+    try:
+        if _PRIORITY not in tags:
+            return tags
+        wanted = read_priority(tags[_PRIORITY])
+        others = {key: value for key, value in tags.items() if key != _PRIORITY}
+    except Exception:
+        return tags
     return others if wanted is None else {**others, _PRIORITY: wanted}
 
 

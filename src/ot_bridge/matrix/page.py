@@ -14,6 +14,7 @@ from ot_bridge.codecs.codec import ListSource, Options, PrefixSource
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import SETTINGS
 from ot_bridge.conventions import LOG_RULES, TAG_RULES, Role
+from ot_bridge.jaeger_config import CONFIG_KEYS, ENV_KEYS
 from ot_bridge.matrix import held_by
 from ot_bridge.matrix.api import API_RULES, CARRIER_RULES
 from ot_bridge.matrix.peer_tables import peer_parts
@@ -31,6 +32,11 @@ _HEAD: Final = """\
 What each part of OpenTracing becomes. Printed by `ot-bridge matrix` from the tables that the code runs on: change the
 code, then run `make matrix`. `ot-bridge matrix --check compat_matrix.md` tells whether this page is up to date.
 "Held by" names the tests in [tests/](tests/). Reasons are in [RATIONALE.md](RATIONALE.md).
+"""
+
+_JAEGER_CONFIG: Final = """\
+As `Settings.from_jaeger` and `ot-bridge config` translate it, see [docs/config.md](docs/config.md). The dict wins over
+the variables, except for JAEGER_TAGS. `OTEL_*` and `OT_BRIDGE_*` variables that are set win over both.
 """
 
 SAMPLES: Final[Mapping[str, Any]] = {
@@ -84,6 +90,7 @@ def _sections() -> Iterable[tuple[str, str]]:
     yield "Peers", "\n".join(f"{part}\n" if isinstance(part, str) else _table(*part) for part in peer_parts())
     yield "Samplers", _samplers()
     yield "Settings", _settings()
+    yield "jaeger-client's configuration", _jaeger_config()
     rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
 
@@ -222,6 +229,35 @@ def _samplers() -> str:
     ]
     head = ("For example in Settings.sampler", "In OTEL_TRACES_SAMPLER", "Argument", "What it samples", "Held by")
     return "Of the traces that begin here; see [docs/sampling.md](docs/sampling.md).\n\n" + _table(head, rows)
+
+
+def _jaeger_config() -> str:
+    keys = [
+        (
+            _code(row.name),
+            _list(row.places),
+            row.meaning,
+            "" if row.dropped is None else f"dropped because {row.dropped}",
+        )
+        for row in CONFIG_KEYS.values()
+    ]
+    variables = [
+        (
+            _code(row.name),
+            "always" if row.by_python else 'jaeger_env="all"',
+            _code(row.stands_for or ""),
+            row.meaning,
+            "" if row.dropped is None else f"dropped because {row.dropped}",
+        )
+        for row in ENV_KEYS.values()
+    ]
+    parts = [
+        _JAEGER_CONFIG,
+        _table(("Key", "New place", "What becomes of it", "Not carried"), keys),
+        _table(("Variable", "Read with", "Stands for", "What becomes of it", "Not carried"), variables),
+        f"Held by {_tests(held_by.JAEGER_CONFIG, ', ')}.\n",
+    ]
+    return "\n".join(parts)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
