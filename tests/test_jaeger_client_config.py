@@ -16,13 +16,13 @@ from opentelemetry import trace
 from opentracing.scope_managers import ThreadLocalScopeManager
 
 from collectors import http_collector
-from jaeger_pairs import BOTH, NEW, OLD, module, needs_the_real_one
+from jaeger_pairs import BOTH, OLD, module, needs_the_real_one
 from ot_bridge import bootstrap
 from ot_bridge.errors import ConfigError
 from ot_bridge.jaeger_client import Config, ConstSampler, ProbabilisticSampler, RateLimitingSampler, Tracer
 from ot_bridge.jaeger_client.local_agent_net import LocalAgentSender
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
-from ot_bridge.jaeger_client.reporter import CompositeReporter, InMemoryReporter, LoggingReporter, Reporter
+from ot_bridge.jaeger_client.reporter import InMemoryReporter, LoggingReporter, Reporter
 from ot_bridge.jaeger_client.sampler import OtelSampler, RemoteControlledSampler
 from ot_bridge.jaeger_client.throttler import RemoteThrottler
 
@@ -148,14 +148,15 @@ def told(value: Any) -> Any:
 def properties(base: str, keys: dict[str, Any]) -> dict[str, Any]:
     """Return every property, or the kind of error that it raises."""
     made = module(base, "config").Config(copy.deepcopy(keys), service_name="svc")
-    found: dict[str, Any] = {}
-    for name in (*PROPERTIES, *GROUPS):
+
+    def read(name: str) -> Any:
         try:
             value = getattr(made, name)
-            found[name] = told(value() if name in GROUPS else value)
+            return told(value() if name in GROUPS else value)
         except (TypeError, ValueError) as error:
-            found[name] = type(error).__name__.replace("ConfigError", "ValueError")
-    return found
+            return type(error).__name__.replace("ConfigError", "ValueError")
+
+    return {name: read(name) for name in (*PROPERTIES, *GROUPS)}
 
 
 @needs_the_real_one
@@ -484,10 +485,11 @@ def test_spans_go_to_otlps_port_on_the_agents_host_and_one_line_says_so(
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     of = config(**CONST, local_agent={"reporting_host": "192.0.2.7", "reporting_port": 6832}).new_tracer()
-    assert [record.getMessage() for record in caplog.records] == [
+    said = (
         "spans go to http://192.0.2.7:4318/v1/traces: jaeger-client's agent 192.0.2.7:6832 takes no OTLP; this is "
         "OTLP's port on its host; set OTEL_EXPORTER_OTLP_ENDPOINT to choose"
-    ]
+    )
+    assert [record.getMessage() for record in caplog.records] == [said]
     of.close(0)
 
 

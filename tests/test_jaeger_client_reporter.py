@@ -98,10 +98,11 @@ def test_reporter_that_overrides_thrift_says_so_once(name: str, caplog: pytest.L
     for _ in range(2):
         Mine = type("Mine", (Reporter,), {name: lambda self, *args: None})  # noqa: N806  (it is a class)
     assert Mine.__mro__[1] is Reporter
-    assert [record.getMessage() for record in caplog.records] == [
+    said = (
         f"Mine.{name} is never called: spans leave over OTLP, not as thrift batches; override report_span, or add a "
         "SpanProcessor to the tracer's provider"
-    ]
+    )
+    assert [record.getMessage() for record in caplog.records] == [said]
     assert telemetry.snapshot() == {f"dropin.reporter.Mine_{name}": 2}
 
 
@@ -249,7 +250,9 @@ def test_prometheus_metrics_have_names_and_labels_as_from_jaeger_client() -> Non
             for name in ("Counter", "Gauge"):
                 kind = getattr(prometheus_client, name)
                 patch.setattr(
-                    module_of, name, lambda *args, kind=kind, **named: kind(*args, registry=registry, **named)
+                    module_of,
+                    name,
+                    lambda *args, into=registry, kind=kind, **named: kind(*args, registry=into, **named),
                 )
             factory = module_of.PrometheusMetricsFactory(namespace="ns", service_name_label="svc")
             for _ in range(2):  # one metric for all who ask for it

@@ -135,7 +135,10 @@ def test_tags_and_logs_are_lists_of_the_callers_own(sampled: bool) -> None:
     assert ([tag.key for tag in span.tags if "." not in str(tag.key)], span.logs) == (["a"] * sampled, [])
 
 
-@pytest.mark.parametrize("name", ["tags", "logs", "finished"])
+CALLS = {"tags": "set_tag()", "logs": "log_kv()", "finished": "finish()"}
+
+
+@pytest.mark.parametrize("name", CALLS)
 def test_assigning_what_can_only_be_read_changes_nothing_and_says_so_once(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,7 +148,7 @@ def test_assigning_what_can_only_be_read_changes_nothing_and_says_so_once(
         setattr(span, name, 5)
     assert getattr(span, name) == before
     assert [record.getMessage() for record in caplog.records if f"Span.{name}" in record.getMessage()] == [
-        f"Span.{name} cannot be set to int: call {dict(tags='set_tag()', logs='log_kv()', finished='finish()')[name]}"
+        f"Span.{name} cannot be set to int: call {CALLS[name]}"
     ]
     assert telemetry.snapshot()[f"dropin.span.{name}"] == 2
 

@@ -435,16 +435,15 @@ def test_native_spans_are_in_the_same_trace_and_at_the_same_exporter(exporter: I
     of = Mine(CONST, service_name="svc").initialize_tracer()
     assert of is not None
     native = trace.get_tracer("native")
-    with of.start_active_span("outer"):
-        with native.start_as_current_span("native") as inner:
-            seen = of.active_span
-            assert (seen.span_id, seen.operation_name, isinstance(seen, Span)) == (
-                inner.get_span_context().span_id,
-                "native",
-                True,
-            )
-            with of.start_active_span("inner"):
-                pass
+    with of.start_active_span("outer"), native.start_as_current_span("native") as inner:
+        seen = of.active_span
+        assert (seen.span_id, seen.operation_name, isinstance(seen, Span)) == (
+            inner.get_span_context().span_id,
+            "native",
+            True,
+        )
+        with of.start_active_span("inner"):
+            pass
     found = by_name(exporter)
     assert {name: span.resource.attributes["service.name"] for name, span in found.items()} == {
         "inner": "svc",
