@@ -468,8 +468,10 @@ def test_native_root_asks_the_same_sampler(exporter: InMemorySpanExporter) -> No
 
 @pytest.mark.usefixtures("_new")
 def test_provider_that_is_there_exports_and_is_not_shut_down(
-    provider: SdkProvider, exporter: InMemorySpanExporter
+    provider: SdkProvider, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     trace.set_tracer_provider(provider)
     try:
         of = Config({**CONST, "service_name": "svc"}).initialize_tracer()
