@@ -3,8 +3,8 @@
 Everybody is asked through the API that applications call: ``Tracer.inject`` and ``Tracer.extract`` of jaeger-client and
 of the bridge, ``opentelemetry.propagate`` with the two propagators that it has by default. The names and values of the
 headers to read are other objects in each request, as they are from a socket: what was remembered of one request is
-compared, not merely recognised. The row ``loop`` is what all others contain: the loop, and an empty carrier
-or the next one.
+compared, not merely recognised. What all cases contain, the loop with an empty carrier or the next one, is measured by
+itself and taken off.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from side_by_side import measure, show, show_machine
+from side_by_side import LOOP, measure, show, show_machine
 
 from ot_bridge import BridgeSpanContext, BridgeTracer, MixedFleetPropagator, Settings
 
@@ -61,7 +61,7 @@ def inject_cases(items: Headers) -> dict[str, Timer]:
         context = baggage.set_baggage(key, value, context)
     bridge_context = BridgeSpanContext(TRACE_ID, SPAN_ID, False, TraceFlags(1), None, items)
     cases = {
-        "loop": statement("{}"),
+        LOOP: statement("{}"),
         "jaeger-client": statement(INJECT, inject=jaeger_tracer().inject, context=jaeger_context),
         "native": statement("inject({}, context)", inject=propagate.inject, context=context),
     }
@@ -89,7 +89,7 @@ def extract_cases(items: Headers) -> dict[str, Timer]:
     received = {name: requests(formats, items) for name, formats in FORMATS.items()}
     uber, w3c = received["uber"], received["W3C"]
     cases = {
-        "loop": statement("request()", request=uber),
+        LOOP: statement("request()", request=uber),
         "jaeger-client": statement(EXTRACT, extract=jaeger_tracer().extract, request=uber),
         "native": statement("extract(request())", extract=propagate.extract, request=w3c),
     }

@@ -17,7 +17,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-__all__ = ["console", "measure", "show"]
+__all__ = ["LOOP", "console", "measure", "show"]
+
+LOOP = "loop"
+"""The name of the case that does nothing but what all others contain."""
 
 console = Console()
 _PACKAGES = ("ot-bridge", "opentelemetry-sdk", "opentracing", "jaeger-client")
@@ -42,7 +45,12 @@ def measure(cases: Mapping[str, Timer], *, rounds: int = 31, seconds: float = 0.
 
 
 def show(title: str, times: Rounds, references: tuple[str, ...]) -> None:
-    """Print one row a case: microseconds, and the ratio to each reference."""
+    """Print one row a case: microseconds, and the ratio to each reference, less those of the case ``loop``."""
+    times = dict(times)
+    empty = times.pop(LOOP, None)
+    if empty is not None:
+        title = f"{title}; less {statistics.median(empty) * 1e6:.2f} us for the loop"
+        times = {name: [mine - loop for mine, loop in zip(own, empty, strict=True)] for name, own in times.items()}
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("us", justify="right")

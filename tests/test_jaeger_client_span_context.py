@@ -85,11 +85,11 @@ def test_assigning_an_id_changes_nothing_and_says_so_once(name: str, caplog: pyt
     for value in (8, 9):
         setattr(context, name, value)
     assert read(context) == read(SpanContext(1, 2, 3, 1))
-    said = (
-        f"SpanContext.{name} cannot be changed to 8, it stays {getattr(context, name)}: build a SpanContext with the "
-        "ids that are wanted, and start the span with child_of=that"
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == (
+        f"SpanContext.{name} cannot be changed to 8, it stays {getattr(context, name)}: build a SpanContext "
+        "with the ids that are wanted, and start the span with child_of=that"
     )
-    assert [record.getMessage() for record in caplog.records] == [said]
     assert telemetry.snapshot()[f"dropin.context.{name}"] == 2
 
 

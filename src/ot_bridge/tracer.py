@@ -194,13 +194,15 @@ class BridgeTracer(opentracing.Tracer):
             FormatError: the format is none of these.
             CarrierError: the carrier is not what the format needs.
         """
+        if (
+            type(span_context) is BridgeSpanContext
+            and type(carrier) is dict
+            and (format is _HTTP_HEADERS or format is _TEXT_MAP)
+            and self._write_plain(span_context, carrier)
+        ):
+            return
         http = format == _HTTP_HEADERS
-        if type(carrier) is dict and (http or format == _TEXT_MAP):
-            if type(span_context) is BridgeSpanContext:
-                write_plain = self._write_plain
-                if write_plain(span_context, carrier):
-                    return
-        else:
+        if type(carrier) is not dict or not (http or format == _TEXT_MAP):
             _check(format, carrier, writing=True)
         context = span_context if type(span_context) is BridgeSpanContext else context_of(span_context)
         if context is None or not (context.is_valid or context.items):  # a debug id or refused ids are not sent on

@@ -268,6 +268,7 @@ class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
                 self.__class__ = RecordedSpan  # type: ignore[assignment]
                 recorder.promote(cast("RecordingSpan", self), self._start_time)
                 RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
+                cast("RecordingSpan", self)._attributes[key] = clean_value(value)
                 self._seen_tags = [(_PRIORITY, thrift.plain_value(value))]
         return self
 

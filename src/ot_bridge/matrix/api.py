@@ -193,7 +193,7 @@ API_RULES: Final = (
     ),
     ApiRule(
         "Span.trace_id, span_id, parent_id, flags, is_sampled(), is_debug() (jaeger-client)",
-        "integers, no parent is None; flags are 1 for sampled and 2 for debug",
+        "integers; flags are 1 for sampled and 2 for debug",
         (
             "test_peers_defects::test_L7_span_and_context_have_ids",
             "test_matrix::test_span_tells_its_flags_as_jaeger_does",
