@@ -51,7 +51,6 @@ logger: Final = logging.getLogger("jaeger_tracing")
 _S: Final = 10**9  # nanoseconds
 _PRIORITY: Final = "sampling.priority"
 _PLAIN: Final = frozenset({str, int, float, bool})
-SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
 
 
 class Span(BridgeSpan):
@@ -70,7 +69,7 @@ class Span(BridgeSpan):
     _start_time: int = 0
     _end_time: int | None = None
     _seen_first: dict[Any, Any] | None = None  # what it started with
-    _sampled_by: tuple[Any, ...] = ()  # the values of the sampler's tags
+    _added_tags: tuple[tuple[str, Any], ...] = ()  # by the tracer, to a root
     _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
     _seen_logs: list[tuple[Any, dict[Any, Any]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
@@ -132,8 +131,8 @@ class Span(BridgeSpan):
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
-        first = {**(self._seen_first or {}), **dict(zip(SAMPLER_TAGS, self._sampled_by, strict=False))}
-        return [thrift.make_tag(key, value, *limits) for key, value in (*first.items(), *(self._seen_tags or ()))]
+        seen = (*(self._seen_first or {}).items(), *self._added_tags, *(self._seen_tags or ()))
+        return [thrift.make_tag(key, value, *limits) for key, value in seen]
 
     @tags.setter
     def tags(self, value: Any) -> None:

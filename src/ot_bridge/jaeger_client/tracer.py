@@ -24,6 +24,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
+from ot_bridge.context import BridgeSpanContext
 from ot_bridge.errors import CorruptedContextError
 from ot_bridge.jaeger_client import constants
 from ot_bridge.jaeger_client.codecs import (
@@ -38,11 +39,10 @@ from ot_bridge.jaeger_client.codecs import (
 from ot_bridge.jaeger_client.ioloop_util import future_of_all, future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
 from ot_bridge.jaeger_client.reporter import BaseReporter
-from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, Sampler
+from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, SAMPLER_PARAM_TAG_KEY, SAMPLER_TYPE_TAG_KEY, Sampler
 from ot_bridge.jaeger_client.span import (
     DEBUG_FLAG,
     SAMPLED_FLAG,
-    SAMPLER_TAGS,
     RecordedSpan,
     Span,
     SpanView,
@@ -232,6 +232,11 @@ class Tracer(BridgeTracer):
     ) -> Span:
         """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
         read = tags if tags is None or (type(tags) is dict and _PRIORITY not in tags) else _with_priority(tags)
+        if references is not None:
+            listed = references if isinstance(references, list) else [references]
+            listed = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            if listed and isinstance(child_of, BridgeSpanContext) and not child_of.is_valid:
+                child_of, ignore_active_span = None, True  # the first reference is the parent then
         span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
         if type(span) is RecordedSpan:
             span._seen_tags, span._seen_logs = [], []
@@ -239,14 +244,16 @@ class Tracer(BridgeTracer):
                 see_initial(span, tags)
             if span._parent is None:
                 attributes = span._attributes  # read now: a span with many tags drops the oldest
-                kind = attributes.get(SAMPLER_TAGS[0])
+                kind = attributes.get(SAMPLER_TYPE_TAG_KEY)
                 if kind is not None:
-                    span._sampled_by = (kind, attributes.get(SAMPLER_TAGS[1]))
+                    param = attributes.get(SAMPLER_PARAM_TAG_KEY)
+                    span._added_tags = ((SAMPLER_TYPE_TAG_KEY, kind), (SAMPLER_PARAM_TAG_KEY, param))
+                elif constants.DEBUG_ID_HEADER_KEY in attributes:
+                    span._added_tags = ((self.debug_id_header, attributes[constants.DEBUG_ID_HEADER_KEY]),)
         elif start_time is not None and type(span) is UnrecordedSpan:
             span.start_time = start_time
         if references is not None:
-            listed = references if isinstance(references, list) else [references]
-            span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None] or None
+            span.references = listed or None
         if self._counts:
             self._emit_span_metrics(span, tags)
         return span  # type: ignore[no-any-return]

@@ -17,7 +17,9 @@ from ot_bridge.conventions import LOG_RULES, TAG_RULES, Role
 from ot_bridge.jaeger_config import CONFIG_KEYS, ENV_KEYS
 from ot_bridge.matrix import held_by
 from ot_bridge.matrix.api import API_RULES, CARRIER_RULES
+from ot_bridge.matrix.dropin import DROPIN_RULES, SURFACE_TESTS
 from ot_bridge.matrix.peer_tables import peer_parts
+from ot_bridge.not_carried import NOT_CARRIED
 from ot_bridge.parents import REFERENCE_RULES
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.sampler_specs import SAMPLER_ROWS
@@ -91,6 +93,7 @@ def _sections() -> Iterable[tuple[str, str]]:
     yield "Samplers", _samplers()
     yield "Settings", _settings()
     yield "jaeger-client's configuration", _jaeger_config()
+    yield "What the drop-in for jaeger_client does not do", _dropin()
     rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
 
@@ -258,6 +261,20 @@ def _jaeger_config() -> str:
         f"Held by {_tests(held_by.JAEGER_CONFIG, ', ')}.\n",
     ]
     return "\n".join(parts)
+
+
+def _dropin() -> str:
+    names = _table(
+        ("Not there", "Why", "What to do"),
+        [(_code(row.name), row.reason, row.instead) for row in NOT_CARRIED],
+    )
+    calls = [(_code(rule.name), rule.does, _tests(rule.held_by)) for rule in DROPIN_RULES]
+    return (
+        "`ot_bridge.jaeger_client` has every public name of jaeger_client 4.8.0 but these; what lies below a name is "
+        f"meant too. Held by {_tests(SURFACE_TESTS, ', ')}.\n\n{names}\n"
+        "Calls that are there and do something else, or nothing:\n\n"
+        f"{_table(('Call', 'What the drop-in does', 'Held by'), calls)}"
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
