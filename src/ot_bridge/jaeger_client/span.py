@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind
 from opentracing.tracer import Reference
 
 from ot_bridge.context import BridgeSpanContext
-from ot_bridge.jaeger_client import constants, thrift
+from ot_bridge.jaeger_client import thrift
 from ot_bridge.jaeger_client.codecs import span_context_to_string
 from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
@@ -51,7 +51,6 @@ logger: Final = logging.getLogger("jaeger_tracing")
 _S: Final = 10**9  # nanoseconds
 _PRIORITY: Final = "sampling.priority"
 _PLAIN: Final = frozenset({str, int, float, bool})
-_SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
 
 
 class Span(BridgeSpan):
@@ -69,8 +68,10 @@ class Span(BridgeSpan):
     references: list[opentracing.Reference] | None = None
     _start_time: int = 0
     _end_time: int | None = None
+    _seen_first: dict[Any, Any] | None = None  # what it started with
+    _added_tags: tuple[tuple[str, Any], ...] = ()  # by the tracer, to a root
     _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
-    _seen_logs: list[tuple[Any, list[tuple[Any, Any]]]] | None = None
+    _seen_logs: list[tuple[Any, dict[Any, Any]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
     _update_lock: threading.Lock | None = None
     _ending: Span  # there while the span is handed to the processors
@@ -130,7 +131,8 @@ class Span(BridgeSpan):
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
-        return [thrift.make_tag(key, value, *limits) for key, value in self._seen_tags or ()]
+        seen = (*(self._seen_first or {}).items(), *self._added_tags, *(self._seen_tags or ()))
+        return [thrift.make_tag(key, value, *limits) for key, value in seen]
 
     @tags.setter
     def tags(self, value: Any) -> None:
@@ -141,7 +143,7 @@ class Span(BridgeSpan):
         """The logs, in order; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
         return [
-            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, *limits) for key, value in fields])
+            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, *limits) for key, value in fields.items()])
             for at, fields in self._seen_logs or ()
         ]
 
@@ -190,11 +192,12 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
             return self._set_priority(value)
         RecordingSpan.set_tag(self, key, value)
         if self._end_time is None and self._context[3] & 1:
-            if self._seen_tags is None:
-                self._seen_tags = []
-            self._seen_tags.append(
-                (key, value if type(value) in _PLAIN else thrift.plain_value(value, self.tracer.max_traceback_length))
-            )
+            if type(value) not in _PLAIN:
+                value = thrift.plain_value(value, self.tracer.max_traceback_length)
+            seen = self._seen_tags
+            if seen is None:
+                seen = self.__dict__.setdefault("_seen_tags", [])  # one list, whichever thread comes first
+            seen.append((key, value))
         return self
 
     def _set_priority(self, value: Any) -> RecordedSpan:
@@ -214,16 +217,10 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
         RecordingSpan.log_kv(self, key_values, timestamp)
         if self._end_time is None and self._context[3] & 1:
             try:
-                fields = [
-                    (
-                        key,
-                        value if type(value) in _PLAIN else thrift.plain_value(value, self.tracer.max_traceback_length),
-                    )
-                    for key, value in key_values.items()
-                ]
-                if self._seen_logs is None:
-                    self._seen_logs = []
-                self._seen_logs.append((timestamp or time(), fields))
+                seen = self._seen_logs
+                if seen is None:
+                    seen = self.__dict__.setdefault("_seen_logs", [])
+                seen.append((timestamp or time(), _kept(key_values, self._tracer)))
             except Exception:
                 count("dropin.log_not_seen")
         return self
@@ -306,26 +303,25 @@ _derived: Final = reason_for("span.Span (derived)")
 
 
 def see_initial(span: RecordedSpan, tags: Any) -> None:
-    """Keep the tags that a span started with, and those of the sampler, for who reads ``span.tags``."""
-    attributes = span._attributes
-    if tags is None and not attributes:
-        return
+    """Keep the tags that a span started with, for who reads ``span.tags``."""
     try:
-        plain, limit = thrift.plain_value, span.tracer.max_traceback_length
-        given = {} if tags is None else tags
-        seen = [(key, value if type(value) in _PLAIN else plain(value, limit)) for key, value in given.items()]
-        if _PRIORITY in given:
-            if _PRIORITY in attributes:
-                attributes[_PRIORITY] = clean_value(given[_PRIORITY])  # as it was set, and not what it was read as
+        seen = _kept(tags, span._tracer)
+        if _PRIORITY in seen:
+            if _PRIORITY in span._attributes:
+                span._attributes[_PRIORITY] = clean_value(tags[_PRIORITY])  # as it was set, not what it was read as
             else:
-                seen = [entry for entry in seen if entry[0] != _PRIORITY]
-        if _SAMPLER_TAGS[0] in attributes:
-            seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
-        elif span._parent is None and constants.DEBUG_ID_HEADER_KEY in attributes:
-            seen.append((span.tracer.debug_id_header, attributes[constants.DEBUG_ID_HEADER_KEY]))
-        span._seen_tags = seen
+                del seen[_PRIORITY]
+        span._seen_first = seen
     except Exception:
         count("dropin.tags_not_seen")
+
+
+def _kept(values: Any, tracer: Any) -> dict[Any, Any]:
+    """Return the values as Jaeger would have kept them, and nobody's objects: most are plain, and only copied."""
+    if type(values) is dict and _PLAIN.issuperset(map(type, values.values())):
+        return values.copy()
+    limit = tracer.max_traceback_length
+    return {key: value if type(value) in _PLAIN else thrift.plain_value(value, limit) for key, value in values.items()}
 
 
 def _built(

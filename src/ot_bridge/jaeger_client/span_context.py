@@ -62,6 +62,10 @@ class SpanContext(BridgeSpanContext):
         """Return a context of the bridge as Jaeger would show it."""
         return tuple.__new__(cls, tuple.__add__(context[:10], (parent_id,)))
 
+    def as_core(self) -> BridgeSpanContext:
+        """Return the bridge's own context, without what Jaeger adds."""
+        return tuple.__new__(BridgeSpanContext, self[:10])
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (tuple(self),)
 

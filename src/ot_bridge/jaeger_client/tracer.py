@@ -39,7 +39,7 @@ from ot_bridge.jaeger_client.codecs import (
 from ot_bridge.jaeger_client.ioloop_util import future_of_all, future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
 from ot_bridge.jaeger_client.reporter import BaseReporter
-from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, Sampler
+from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, SAMPLER_PARAM_TAG_KEY, SAMPLER_TYPE_TAG_KEY, Sampler
 from ot_bridge.jaeger_client.span import (
     DEBUG_FLAG,
     SAMPLED_FLAG,
@@ -239,7 +239,17 @@ class Tracer(BridgeTracer):
                 child_of, ignore_active_span = None, True  # the first reference is the parent then
         span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
         if type(span) is RecordedSpan:
-            see_initial(span, tags)
+            span._seen_tags, span._seen_logs = [], []
+            if tags is not None:
+                see_initial(span, tags)
+            if span._parent is None:
+                attributes = span._attributes  # read now: a span with many tags drops the oldest
+                kind = attributes.get(SAMPLER_TYPE_TAG_KEY)
+                if kind is not None:
+                    param = attributes.get(SAMPLER_PARAM_TAG_KEY)
+                    span._added_tags = ((SAMPLER_TYPE_TAG_KEY, kind), (SAMPLER_PARAM_TAG_KEY, param))
+                elif constants.DEBUG_ID_HEADER_KEY in attributes:
+                    span._added_tags = ((self.debug_id_header, attributes[constants.DEBUG_ID_HEADER_KEY]),)
         elif start_time is not None and type(span) is UnrecordedSpan:
             span.start_time = start_time
         if references is not None:
@@ -252,6 +262,8 @@ class Tracer(BridgeTracer):
         """Write the headers that a context is sent with; see :meth:`ot_bridge.BridgeTracer.inject`."""
         codec = self._own_codec(format)
         if codec is None:
+            if type(span_context) is SpanContext:
+                span_context = span_context.as_core()  # the class that the short ways know
             super().inject(span_context, format, carrier)
             if self._b3 and format == Format.HTTP_HEADERS:
                 B3Codec.spell(carrier)
