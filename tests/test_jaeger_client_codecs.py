@@ -372,3 +372,12 @@ def test_context_to_string_of_a_span_is_what_code_logs() -> None:
     assert (
         span_context_to_string(context.trace_id, context.span_id, context.parent_id, context.flags) == "abc:def:123:1"
     )  # type: ignore[arg-type]
+
+
+@needs_the_real_one
+@pytest.mark.parametrize("alone", ["X-B3-TraceId", "X-B3-SpanId"])
+def test_one_b3_id_alone_is_nothing_as_in_jaeger_client(alone: str) -> None:
+    for base in BOTH:
+        assert codec(base, "B3Codec").extract({alone: "1", "X-B3-Sampled": "1"}) is None
+        with pytest.raises(SpanContextCorruptedException):
+            codec(base, "B3Codec").extract({alone: "x", "X-B3-Sampled": "1"})

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 from agents import agent, answering, eventually, json_of
 from jaeger_pairs import BOTH, NEW, OLD, module, needs_the_real_one, tags_of, tracer_of
@@ -22,6 +23,7 @@ from ot_bridge.jaeger_client.rate_limiter import RateLimiter
 from ot_bridge.jaeger_client.sampler import (
     AdaptiveSampler,
     GuaranteedThroughputProbabilisticSampler,
+    OtelSampler,
     Sampler,
     get_rate_limit,
     get_sampling_probability,
@@ -460,3 +462,19 @@ def test_sampler_tags_are_on_roots_that_it_chose() -> None:
 
 def test_adaptive_sampler_has_room_for_two_thousand_operations() -> None:
     assert (AdaptiveSampler({}).max_operations, ProbabilisticSampler(1).rate) == (2000, 1)
+
+
+def test_sampler_of_opentelemetry_is_asked_by_jaegers_name_and_closed() -> None:
+    class Native(ParentBased):
+        closed = 0
+
+        def close(self) -> None:
+            Native.closed += 1
+
+    native = OtelSampler(Native(ALWAYS_ON))
+    of = tracer_of(NEW, native)
+    assert (of.start_span("op").is_sampled(), str(native)) == (True, Native(ALWAYS_ON).get_description())
+    assert of._provider.sampler.get_description() == f"jaeger_client({native})"
+    of.close()
+    OtelSampler(ALWAYS_ON).close()
+    assert Native.closed == 1
