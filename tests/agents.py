@@ -79,6 +79,7 @@ def resets(connection: socket.socket) -> None:
 
 def stays_silent(connection: socket.socket) -> None:
     """Wait until the other side has enough of it."""
+    connection.settimeout(None)
     connection.recv(1)
 
 

@@ -22,6 +22,7 @@ from ot_bridge.matrix import held_by, page
 from ot_bridge.matrix.api import API_RULES
 from ot_bridge.matrix.page import SAMPLES
 from ot_bridge.parents import REFERENCE_RULES
+from ot_bridge.sampler_specs import SAMPLER_ROWS
 from ot_bridge.values import VALUE_RULES
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +91,7 @@ TABLES = {
     "values": ([rule.value for rule in VALUE_RULES], held_by.VALUES),
     "references": ([given for given, _ in REFERENCE_RULES], held_by.REFERENCES),
     "formats": ([*CODECS, "BINARY"], held_by.FORMATS),
+    "samplers": (list(SAMPLER_ROWS), held_by.SAMPLERS),
     "settings": ([setting.name for setting in SETTINGS], held_by.SETTINGS),
 }
 

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +159,12 @@ def test_ratelimiting_of_zero_samples_nothing() -> None:
     decider = RateLimiting(0, clock=clock)
     clock.now_s += 1e6
     assert given_answer(decider, 1) == (False, {"sampler.type": "ratelimiting", "sampler.param": 0})
+
+
+def test_time_of_day_fills_no_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    decider = RateLimiting(0.001, fraction=lambda: 0.0)
+    monkeypatch.setattr(time, "time", lambda: 1e12)
+    assert not decider.decide(1, "op")[0]
 
 
 def test_update_keeps_the_balance_in_proportion() -> None:

@@ -327,6 +327,18 @@ def test_warning_says_what_was_found_and_what_was_wanted(caplog: pytest.LogCaptu
     assert warning == f"cannot use {running.url}/sampling: {found}; sampling goes on as before"
 
 
+@pytest.mark.parametrize(
+    "behaviour",
+    [sends(b"\x1b[31mSSH\x00" + b"x" * 10_000 + b"\r\n"), json_of(**{"\x1b\n" + "k" * 10_000: 1})],
+    ids=["status-line", "keys"],
+)
+def test_warning_is_one_short_line_whatever_was_sent(behaviour: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with agent(behaviour) as running:
+        asking(running).poll()
+    (warning,) = caplog.messages
+    assert (len(warning) < 400, warning.isprintable()) == (True, True)
+
+
 def test_each_reason_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     with agent() as running:
         remote = asking(running)
@@ -401,7 +413,7 @@ def polling_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "ot_bridge-poll"]
 
 
-def test_first_question_is_asked_at_once_and_the_next_after_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_question_is_asked_at_once_and_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "LEAST_INTERVAL_S", 0.01)
     with agent(json_of(**GOOD)) as running:
         remote = Remote(f"{running.url}/sampling", "shop", interval_s=0.01)

@@ -97,7 +97,7 @@ def read_spec(text: object) -> SamplerSpec:
         read = row.read(argument.strip() if colon else None, f"{row.argument}, such as {row.text!r}")
     except SpecError as error:
         # The whole text is easier to find again than a part of it, unless the part has a likely cure.
-        raise (error if error.known else SpecError(text, f"{row.name}: and {error.wanted}")) from None
+        raise (error if error.known else SpecError(text, f"'{row.name}:' and {error.wanted}")) from None
     return SamplerSpec(row.name, read)
 
 

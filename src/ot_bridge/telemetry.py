@@ -60,13 +60,13 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "tag.error.unreadable": "error tags that say neither true nor false (warns once)",
         "sampling.priority.late": "sampling.priority on spans that are not recorded (warns once)",
         "sampler.remote.ok": "answers of a remote sampler's endpoint that were taken",
-        "sampler.remote.failed.<why>": "questions to that endpoint without a usable answer (warns once for each "
-        "reason)",
+        "sampler.remote.failed.<why>": "questions to a remote sampler's endpoint without a usable answer "
+        "(warns once for each reason)",
         "sampler.failed": "samplers that failed to decide; the trace is not sampled (warns once)",
         "throttler.refused": "debug spans that a throttler refused",
         "throttler.remote.ok": "answers of a throttler's endpoint that were taken",
-        "throttler.remote.failed.<why>": "questions to that endpoint without a usable answer (warns once for each "
-        "reason)",
+        "throttler.remote.failed.<why>": "questions to a throttler's endpoint without a usable answer "
+        "(warns once for each reason)",
         "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
         "scope.closed_out_of_order": "scopes closed while one inside them was open",
         "scope.failed.finish": "spans that could not be finished with their scope (warns once)",

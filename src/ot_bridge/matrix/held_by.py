@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SETTINGS", "TAGS", "VALUES"]
+__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SAMPLERS", "SETTINGS", "TAGS", "VALUES"]
 
 Tests = Mapping[str, tuple[str, ...]]
 
@@ -203,6 +203,10 @@ SETTINGS: Final[Tests] = {
     "error_false_as_ok": ("test_tags::test_false_error_is_ok_when_asked_for",),
     "status_from_http": ("test_tags::test_status_from_http_can_be_switched_off",),
     "error_log_sets_status": ("test_logs::test_error_log_sets_the_status_when_asked_for",),
+    "sampler": (
+        "test_sampling_otel::test_install_takes_the_sampler_of_the_settings",
+        "test_sampling_otel::test_setting_wins_over_opentelemetry_s_variable_and_says_so",
+    ),
     "late_sampling": ("test_rationale::test_late_sampling_exports_what_was_asked_for_after_the_start",),
     "stringify_sequences": ("test_values::test_stringify_sequences_gives_the_text_that_jaeger_sent",),
     "max_tag_value_length": ("test_values::test_max_tag_value_length_cuts",),
@@ -224,4 +228,21 @@ SETTINGS: Final[Tests] = {
     "baggage_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "scope_name": ("test_peers_defects::test_M10_instrumentation_scope_has_the_standard_name",),
     "close_timeout_s": ("test_shutdown::test_process_ends_in_time_whatever_the_collector_does",),
+}
+
+SAMPLERS: Final[Tests] = {
+    "const": ("test_sampling_decisions::test_const_always_decides_alike",),
+    "probabilistic": (
+        "test_sampling_decisions::test_probabilistic_decides_as_the_vectors_say",
+        "test_sampling_decisions::test_probabilistic_decides_as_jaeger_client",
+    ),
+    "ratelimiting": ("test_sampling_decisions::test_ratelimiting_decides_as_jaeger_client",),
+    "guaranteed": (
+        "test_sampling_decisions::test_guaranteed_decides_as_jaeger_client",
+        "test_sampling_decisions::test_per_operation_decides_as_jaeger_client",
+    ),
+    "remote": (
+        "test_sampling_remote::test_answer_is_taken",
+        "test_sampling_remote::test_bad_answer_leaves_the_last_good_one",
+    ),
 }

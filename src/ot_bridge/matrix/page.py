@@ -19,6 +19,7 @@ from ot_bridge.matrix.api import API_RULES, CARRIER_RULES
 from ot_bridge.matrix.peer_tables import peer_parts
 from ot_bridge.parents import REFERENCE_RULES
 from ot_bridge.propagator import MixedFleetPropagator
+from ot_bridge.sampler_specs import SAMPLER_ROWS
 from ot_bridge.semconv import DB_SYSTEMS, translate
 from ot_bridge.values import VALUE_RULES, clean_value
 
@@ -81,6 +82,7 @@ def _sections() -> Iterable[tuple[str, str]]:
     carriers = [(rule.carrier, rule.becomes, _tests(rule.held_by)) for rule in CARRIER_RULES]
     yield "Carriers", _table(("Carrier", "What becomes of it", "Held by"), carriers) + "\n" + _lines()
     yield "Peers", "\n".join(f"{part}\n" if isinstance(part, str) else _table(*part) for part in peer_parts())
+    yield "Samplers", _samplers()
     yield "Settings", _settings()
     rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
@@ -211,6 +213,15 @@ def _settings() -> str:
             )
         )
     return _table(("Field of Settings", "Variable", "Default", "Values", "Meaning", "Held by"), rows)
+
+
+def _samplers() -> str:
+    rows = [
+        (_code(row.text), _code(row.entry_point), row.argument, row.meaning, _tests(held_by.SAMPLERS.get(name)))
+        for name, row in SAMPLER_ROWS.items()
+    ]
+    head = ("For example in Settings.sampler", "In OTEL_TRACES_SAMPLER", "Argument", "What it samples", "Held by")
+    return "Of the traces that begin here; see [docs/sampling.md](docs/sampling.md).\n\n" + _table(head, rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -38,6 +38,7 @@ JITTER: Final = 0.1
 """The part of the interval by which each wait is made longer or shorter."""
 
 _CHUNK: Final = 65536
+_LONGEST_MESSAGE: Final = 300
 # OpenTelemetry's API gives these to instrumentations, under private names; the plain text is what older ones read.
 _SUPPRESS: Final = [
     "suppress_instrumentation",
@@ -150,7 +151,9 @@ class Poller:
     def _fail(self, why: str, message: str) -> None:
         owner = self._owner()
         if owner is not None and not self._closed:  # else it is no failure that the answer broke off
-            owner._failed(why, message)
+            # What the other side sent may be part of it, at any length.
+            plain = "".join(letter if letter.isprintable() else "?" for letter in message[:_LONGEST_MESSAGE])
+            owner._failed(why, plain)
 
     def _forget_thread(self) -> None:
         """In the child of a fork: the thread and its lock stayed in the parent."""
