@@ -257,7 +257,8 @@ class LocalTraces:
         now, wall = self._clock(), self._wall()
         given = span.start_time
         began = now if given is None or abs(wall - given) <= _GIVEN_NS else now - (wall - given)
-        slow_at = _NEVER if self._limits is None else began + self._limits.limit_ns(span.name, now)
+        # From now on, not from a given start: the end may be given too, and both long ago.
+        slow_at = _NEVER if self._limits is None else now + self._limits.limit_ns(span.name, now)
         local.roots[context.span_id] = (began, slow_at)
         if slow_at < local.slow_at:
             local.slow_at = slow_at
