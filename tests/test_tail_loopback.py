@@ -1,4 +1,4 @@
-"""A hundred thousand requests over several threads: every error and every slow one arrives, a little of the rest too."""
+"""A hundred thousand requests over several threads: every error and every slow one arrives, of the rest a little."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class TailMachine(RuleBasedStateMachine):
         self.evict()
 
     @rule(data=st.data())
-    @precondition(lambda self: any(not span.parent is None for span in self.spans.values()))
+    @precondition(lambda self: any(span.parent is not None for span in self.spans.values()))
     def forget_span(self, data: Any) -> None:
         """The application loses a child before it ends."""
         children = sorted(span_id for span_id, span in self.spans.items() if span.parent is not None)
@@ -149,9 +149,7 @@ class TailMachine(RuleBasedStateMachine):
         if lost is not None:
             lost[0].open.pop(lost[1])
         for one in self.undecided():
-            if self.now_s - one.born_s >= MAX_AGE_S:
-                self.by_baseline(one)
-            elif one.root_ended and not one.open:
+            if self.now_s - one.born_s >= MAX_AGE_S or (one.root_ended and not one.open):
                 self.by_baseline(one)
             elif self.is_slow(one):
                 self.keep(one)

@@ -27,7 +27,7 @@ from tail_stage import NOTHING, PARTIAL, POLICY, Stage, counted, remote_parent
 TRACE_ID = 0x0AF7651916CD43DD00EB211C80319C00
 
 
-# -- policies, and which one wins ---------------------------------------------------------------------------------------
+# -- policies, and which one wins --------------------------------------------------------------------------------------
 
 
 def test_error_in_any_span_keeps_the_whole_trace() -> None:
@@ -284,7 +284,7 @@ def test_debug_trace_of_another_process_is_kept() -> None:
     assert stage.exported == [("root", {POLICY: "debug"})]
 
 
-# -- when it is decided -------------------------------------------------------------------------------------------------
+# -- when it is decided ------------------------------------------------------------------------------------------------
 
 
 def test_keep_is_final_at_once_and_the_rest_is_streamed() -> None:
@@ -381,7 +381,7 @@ def test_service_that_calls_itself_is_not_its_own_upstream() -> None:
     assert (stage.names, stage.verdicts) == ([], [(False, "baseline")])
 
 
-# -- late spans ---------------------------------------------------------------------------------------------------------
+# -- late spans --------------------------------------------------------------------------------------------------------
 
 
 def test_late_span_after_a_keep_is_exported_at_once() -> None:
@@ -442,7 +442,7 @@ def test_decision_is_remembered_for_as_many_traces_as_were_asked_for() -> None:
     assert stage.names == ["root"] * 5 + ["late4", "late3", "late2"]
 
 
-# -- bounds -------------------------------------------------------------------------------------------------------------
+# -- bounds ------------------------------------------------------------------------------------------------------------
 
 
 def test_long_trace_is_decided_by_age_with_what_is_there() -> None:
@@ -585,7 +585,7 @@ def test_ceiling_lets_debug_and_remote_choices_through() -> None:
     assert stage.verdicts == [(True, "baseline"), (True, "remote"), (True, "forced")]
 
 
-# -- what came from another process -------------------------------------------------------------------------------------
+# -- what came from another process ------------------------------------------------------------------------------------
 
 
 def test_sampled_remote_parent_is_kept_whole_by_default() -> None:
@@ -665,7 +665,7 @@ def test_decision_says_what_other_processes_have_done(head_sampled: bool, kept: 
     assert f"sampled={int(head_sampled)}" in str(decision)
 
 
-# -- clocks -------------------------------------------------------------------------------------------------------------
+# -- clocks ------------------------------------------------------------------------------------------------------------
 
 
 def test_clock_that_is_set_back_or_forward_changes_no_duration() -> None:
@@ -705,7 +705,7 @@ def test_span_whose_start_was_not_seen_is_measured_by_its_own_times() -> None:
     assert stage.exported == [("early", {POLICY: "slow"})]
 
 
-# -- processors ---------------------------------------------------------------------------------------------------------
+# -- processors --------------------------------------------------------------------------------------------------------
 
 
 class Seen(SpanProcessor):
@@ -798,11 +798,13 @@ def test_shutdown_within_a_time_does_not_wait_for_a_stuck_exporter() -> None:
         stuck.set()
 
 
-# -- the application's own policies -------------------------------------------------------------------------------------
+# -- the application's own policies ------------------------------------------------------------------------------------
 
 
 def test_vote_keeps_a_trace_that_nothing_else_kept() -> None:
-    stage = Stage("errors", votes=[lambda spans: "busy" if len(spans) > 1 else None, lambda spans: spans[0].name == "x"])
+    stage = Stage(
+        "errors", votes=[lambda spans: "busy" if len(spans) > 1 else None, lambda spans: spans[0].name == "x"]
+    )
     root = stage.start("root")
     stage.end(stage.start("child", root))
     stage.end(root)
@@ -843,7 +845,7 @@ def test_vote_is_asked_at_the_end_of_the_time(occasion: str) -> None:
 
 def test_callback_that_raises_never_reaches_the_request(caplog: pytest.LogCaptureFixture) -> None:
     exporter = InMemorySpanExporter()
-    tail = TailSamplingProcessor(SimpleSpanProcessor(exporter), "rest:100%", on_decision=lambda _: [][0])
+    tail = TailSamplingProcessor(SimpleSpanProcessor(exporter), "rest:100%", on_decision=lambda _: int("x"))
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(tail)
     for _ in range(2):
@@ -851,7 +853,7 @@ def test_callback_that_raises_never_reaches_the_request(caplog: pytest.LogCaptur
     assert (len(exporter.get_finished_spans()), counted()["failed.on_decision"], len(caplog.records)) == (2, 2, 1)
 
 
-# -- one object, several threads, two libraries -------------------------------------------------------------------------
+# -- one object, several threads, two libraries ------------------------------------------------------------------------
 
 
 def test_span_that_ends_in_the_middle_of_a_decision_does_not_lock_up() -> None:

@@ -108,7 +108,9 @@ def test_rules_have_no_effect_on_a_provider_that_is_there(
 def test_mistake_in_the_variable_is_refused_and_sets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OT_BRIDGE_TAIL", "eror,slow:1s")
     before = threading.active_count()
-    with pytest.raises(ConfigError, match=r"cannot use tail: got 'eror' \(environment variable OT_BRIDGE_TAIL\).*errors'"):
+    with pytest.raises(
+        ConfigError, match=r"cannot use tail: got 'eror' \(environment variable OT_BRIDGE_TAIL\).*errors'"
+    ):
         ot_bridge.install("shop")
     assert threading.active_count() == before
 
