@@ -30,8 +30,8 @@ class Clock:
 
     def tick(self, seconds: float) -> None:
         """Let time pass."""
-        self.ns += int(seconds * _SECOND)
-        self.wall_ns += int(seconds * _SECOND)
+        self.ns += round(seconds * _SECOND)
+        self.wall_ns += round(seconds * _SECOND)
 
 
 def remote_parent(trace_id: int, *, sampled: bool = True, state: str = "") -> Any:
