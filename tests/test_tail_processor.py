@@ -21,6 +21,7 @@ from ot_bridge import BridgeTracer, ConfigError, Settings, telemetry
 from ot_bridge.sampling import TailSamplingProcessor
 from ot_bridge.sampling.tail import RecordingSampler, downstream
 from ot_bridge.sampling.tail.decisions import DOWNSTREAM
+from ot_bridge.shutdown import shutdown_provider
 from spans import as_dict
 from tail_stage import NOTHING, PARTIAL, POLICY, Stage, counted, remote_parent
 
@@ -512,6 +513,17 @@ def test_under_pressure_the_oldest_undecided_trace_goes_by_the_baseline() -> Non
     assert (stage.held["spans"], counted()["evicted_early"]) == (4, 2)
 
 
+def test_room_that_is_free_again_is_known_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("errors,max_spans=4")
+    looked: list[object] = []
+    monkeypatch.setattr(stage.tail._traces, "_evict", looked.append)
+    for number in range(20):
+        root = stage.start("root")
+        stage.end(stage.start("child", root), error=number % 2 == 0)
+        stage.end(root)
+    assert (looked, stage.held) == ([], NOTHING)
+
+
 def test_kept_trace_is_never_evicted() -> None:
     stage = Stage("errors,max_spans=2")
     kept = stage.start("kept")
@@ -674,7 +686,9 @@ def test_clock_that_is_set_back_or_forward_changes_no_duration() -> None:
         root = stage.start("root")
         stage.clock.wall_ns += step * 10**9
         stage.clock.tick(0.5)
-        stage.end(root)
+        root.end(
+            stage.clock.wall_ns - 400_000
+        )  # the time of a real span is read a little before its processors are told
     assert stage.verdicts == [(False, "baseline")] * 2
 
 
@@ -798,6 +812,21 @@ def test_shutdown_within_a_time_does_not_wait_for_a_stuck_exporter() -> None:
         stuck.set()
 
 
+def test_shutdown_of_the_provider_hands_its_time_on() -> None:
+    given: list[float] = []
+
+    class Watched(TailSamplingProcessor):
+        def shutdown_within(self, timeout_s: float) -> bool:
+            given.append(timeout_s)
+            return super().shutdown_within(timeout_s)
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Watched(SpanProcessor(), "errors"))
+    assert shutdown_provider(provider, 0.5)
+    assert len(given) == 1
+    assert 0 < given[0] <= 0.5
+
+
 # -- the application's own policies ------------------------------------------------------------------------------------
 
 
@@ -856,9 +885,11 @@ def test_callback_that_raises_never_reaches_the_request(caplog: pytest.LogCaptur
 # -- one object, several threads, two libraries ------------------------------------------------------------------------
 
 
-def test_span_that_ends_in_the_middle_of_a_decision_does_not_lock_up() -> None:
+@pytest.mark.parametrize("same_trace", [False, True], ids=["another-trace", "the-same-trace"])
+def test_span_that_ends_in_the_middle_of_a_decision_does_not_lock_up(same_trace: bool) -> None:
     stage = Stage("errors")
-    other = stage.start("other")
+    root = stage.start("root")
+    other = stage.start("other", root if same_trace else None)
     # As the garbage collector does when it finishes a generator.
     original = stage.tail._traces._verdict_of
 
@@ -868,8 +899,12 @@ def test_span_that_ends_in_the_middle_of_a_decision_does_not_lock_up() -> None:
         return original(*arguments, **more)
 
     stage.tail._traces._verdict_of = verdict_of  # type: ignore[method-assign]
-    stage.trace("root")
-    assert (stage.verdicts, stage.held) == ([(True, "error"), (False, "baseline")], NOTHING)
+    if same_trace:
+        stage.end(stage.start("failed", root), error=True)
+    stage.end(root)
+    assert stage.verdicts == [(True, "error")] + ([] if same_trace else [(False, "baseline")])
+    assert stage.names == (["failed", "other", "root"] if same_trace else ["other"])
+    assert stage.held == NOTHING
 
 
 def test_threads_that_share_traces_lose_nothing_and_export_nothing_twice() -> None:

@@ -8,14 +8,17 @@ import threading
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, ParentBased, TraceIdRatioBased
 
 import ot_bridge
 from collectors import BAD_COLLECTORS, http_collector
 from ot_bridge import ConfigError, Settings, sampling, telemetry
+from ot_bridge.metrics import expose
 from ot_bridge.sampling.tail import RecordingSampler, takes_all
-from tail_stage import PARTIAL, POLICY
+from tail_stage import PARTIAL, POLICY, Stage
 
 
 def run(program: str, **environ: str) -> list[str]:
@@ -158,6 +161,28 @@ def test_recording_sampler_closes_what_is_in_it() -> None:
     sampler.close()
     RecordingSampler(ALWAYS_ON).close()
     assert (closed, sampler.get_description()) == ([True], f"RecordingSampler{{{inner.get_description()}}}")
+
+
+def test_metrics_show_what_was_decided_and_what_is_held() -> None:
+    reader = InMemoryMetricReader()
+    expose(MeterProvider([reader], shutdown_on_exit=False))
+    stage = Stage("errors")
+    stage.trace(error=True)
+    stage.trace()
+    root = stage.start("root")
+    stage.end(stage.start("child", root))
+    data: Any = reader.get_metrics_data()
+    found = {
+        (metric.name, tuple(point.attributes.values())): (point.value, metric.data.is_monotonic)
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        for point in metric.data.data_points
+    }
+    assert found == {
+        ("ot_bridge.tail.decided", ("kept", "error")): (1, True),
+        ("ot_bridge.tail.decided", ("dropped", "baseline")): (1, True),
+        ("ot_bridge.tail.buffered", ()): (1, False),
+    }
+    assert root.is_recording()
 
 
 FORK = """

@@ -465,7 +465,7 @@ class LocalTraces:
 
     def _settle_early(self, local: LocalTrace, out: list[Release]) -> bool:
         """Keep a trace as soon as nothing can take it back: while there are drop rules, only an error is final."""
-        if local.refused or (self._drops and not (local.errored and self._error_beats_drop)):
+        if self._drops and not (local.errored and self._error_beats_drop):
             return False
         return self._settle(local, self._verdict_of(local), out)
 
@@ -627,8 +627,9 @@ class LocalTraces:
         verdict = Verdict(kept, policy)
         if verdict not in self._counts:
             shown = policy if policy in _COUNTED or policy.startswith(("attribute-", "drop-")) else "vote"
-            name = f"tail.decided.kept.{shown}" if kept else f"tail.decided.dropped.{shown}"
-            self._counts[verdict] = telemetry.counter_of((name,))
+            self._counts[verdict] = telemetry.counter_of(
+                (f"tail.decided.kept.{shown}" if kept else f"tail.decided.dropped.{shown}",)
+            )
         return verdict
 
     def _bucket(self, per_second: float | None, lock: threading.Lock) -> TokenBucket | None:
