@@ -187,6 +187,7 @@ class LocalTraces:
 
     def start(self, span: Any) -> list[Release] | None:
         """Note a span that has started."""
+        # A span context is a tuple: its properties cost twice as much, and this is the hot path.
         context = span.get_span_context()
         local = self._undecided.get(context[0])
         if local is None:
