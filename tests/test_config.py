@@ -25,6 +25,7 @@ DEFAULTS = {
     "status_from_http": True,
     "error_log_sets_status": False,
     "late_sampling": False,
+    "tail": None,
     "stringify_sequences": False,
     "max_tag_value_length": None,
     "max_traceback_length": None,

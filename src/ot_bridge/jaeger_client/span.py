@@ -75,6 +75,7 @@ class Span(BridgeSpan):
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
     _update_lock: threading.Lock | None = None
     _ending: Span  # there while the span is handed to the processors
+    _face: RecordingSpan | None = None  # what the processors were shown at the start, until the end
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Span:
@@ -282,6 +283,8 @@ def otel_face(span: Any) -> Any:
     """Return what OpenTelemetry's processors are given for a span: all of its state, and times in nanoseconds."""
     if type(span) is not RecordedSpan:
         return span
+    if span._face is not None:
+        return span._face
     face: RecordingSpan = object.__new__(RecordingSpan)
     face.__dict__ = span.__dict__
     return face

@@ -430,7 +430,10 @@ class _FacedProcessor(SpanProcessor):
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
         if getattr(self._tracer.reporter, "sees_start", False) or not self._is_plain():
-            self._processor.on_start(otel_face(span), parent_context)
+            face = otel_face(span)
+            if face is not span:
+                face._face = face  # the same one at the end: some processors hold a weak reference
+            self._processor.on_start(face, parent_context)
 
     def _on_ending(self, span: SdkSpan) -> None:
         if not self._is_plain():
@@ -441,14 +444,23 @@ class _FacedProcessor(SpanProcessor):
             self._processor.on_end(span)
             return
         if self._is_plain():
-            if span._context.sampled:
-                self._tracer.report_span(span)
+            self._report(span)
             return
         span._ending = span  # for _ToReporter, which sees only the face; a cycle, so not for longer
         try:
             self._processor.on_end(otel_face(span))
         finally:
             del span._ending
+            span._face = None
+
+    def _report(self, span: RecordedSpan) -> None:
+        if span._context.sampled:
+            self._tracer.report_span(span)
+        elif span._face is not None:  # who was told of its start is waiting for its end
+            for processor in self._tracer.reporter.processors:
+                processor.on_end(span._face)
+        if span._face is not None:
+            span._face = None
 
 
 class _ToReporter(SpanProcessor):
