@@ -131,7 +131,9 @@ def _attribute(name: str, match: Match, origin: str) -> Policy:
 
 def _is_typed(value: str) -> bool:
     """Tell whether the value of an attribute that is written so may be no text."""
-    return value in ("true", "false") or bool(_INTEGER.fullmatch(value) or _DECIMAL.fullmatch(value))
+    if _DECIMAL.fullmatch(value):
+        return str(float(value)) == value  # a process compares text, and writes 1.5 for 1.50
+    return value in ("true", "false") or bool(_INTEGER.fullmatch(value))
 
 
 def _conditions(name: str, target: str, match: Match, origin: str) -> Iterator[str]:
