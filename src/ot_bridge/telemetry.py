@@ -70,16 +70,15 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "(warns once for each reason)",
         "tail.decided.kept.<policy>": "local traces that a policy of the tail sampler kept",
         "tail.decided.dropped.<policy>": "local traces that it dropped; baseline: no policy kept them",
-        "tail.late.<outcome>": "spans that ended when their trace was decided and complete, or had been dropped; partial: "
-        "errors, exported alone",
+        "tail.late.<outcome>": "spans that ended after their trace was complete and decided, or after it was dropped; "
+        "partial: errors, exported alone",
         "tail.partial": "local roots and single spans exported though other parts of their trace were not",
         "tail.evicted_early": "local traces decided by the baseline alone, for want of room (max_spans)",
         "tail.oversized": "local traces decided when they had max_spans_per_trace ended spans",
         "tail.aged": "local traces decided after max_age, with what was there",
-        "tail.unfinished": "spans that were forgotten unfinished, or open when their trace was decided by age or at the "
-        "end",
+        "tail.unfinished": "spans forgotten before they ended, or open when age or the end decided on their trace",
         "tail.ceiling": "local traces and late errors dropped for max_kept (warns once)",
-        "tail.failed.<where>": "policies, callbacks and processors of the application that failed (warns once for each)",
+        "tail.failed.<where>": "policies, callbacks and processors of the application that failed (warns once each)",
         "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
         "scope.closed_out_of_order": "scopes closed while one inside them was open",
         "scope.failed.finish": "spans that could not be finished with their scope (warns once)",

@@ -213,6 +213,8 @@ class Tracer(BridgeTracer):
             settings=Settings.from_env(**{name: settings[name] for name in settings if name not in set_by_hand}),
             scope_manager=scope_manager,
         )
+        if self.settings.tail is not None:
+            warn_once("install.tail", "tail=%r has no effect on the spans of a reporter", self.settings.tail)
         if self._recorder is not None:
             self._recorder.debug_allowed = self.is_debug_allowed
         self.reporter.set_process(service_name=service_name, tags=self.tags, max_length=self.max_tag_value_length)

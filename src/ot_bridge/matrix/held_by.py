@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SAMPLERS", "SETTINGS", "TAGS", "VALUES"]
+__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SAMPLERS", "SETTINGS", "TAGS", "TAIL", "VALUES"]
 
 Tests = Mapping[str, tuple[str, ...]]
 
@@ -207,6 +207,11 @@ SETTINGS: Final[Tests] = {
         "test_sampling_otel::test_install_takes_the_sampler_of_the_settings",
         "test_sampling_otel::test_setting_wins_over_opentelemetry_s_variable_and_says_so",
     ),
+    "tail": (
+        "test_tail_settings::test_one_variable_keeps_what_failed",
+        "test_tail_specs::test_text_says",
+        "test_tail_loopback::test_every_error_and_every_slow_request_arrives",
+    ),
     "late_sampling": ("test_rationale::test_late_sampling_exports_what_was_asked_for_after_the_start",),
     "stringify_sequences": ("test_values::test_stringify_sequences_gives_the_text_that_jaeger_sent",),
     "max_tag_value_length": ("test_values::test_max_tag_value_length_cuts",),
@@ -228,6 +233,41 @@ SETTINGS: Final[Tests] = {
     "baggage_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "scope_name": ("test_peers_defects::test_M10_instrumentation_scope_has_the_standard_name",),
     "close_timeout_s": ("test_shutdown::test_process_ends_in_time_whatever_the_collector_does",),
+}
+
+TAIL: Final[Tests] = {
+    "drop": (
+        "test_tail_processor::test_drop_rule_wins_over_everything_but_an_error",
+        "test_tail_processor::test_drop_rule_asks_local_roots_only_and_waits_for_their_end",
+    ),
+    "errors": (
+        "test_tail_processor::test_error_in_any_span_keeps_the_whole_trace",
+        "test_tail_processor::test_late_error_after_a_drop_is_exported_alone_and_says_so",
+    ),
+    "slow": (
+        "test_tail_processor::test_root_is_slow_when_it_takes_longer_than_the_limit",
+        "test_tail_parts::test_slow_by_percentile_keeps_what_is_unusual_for_its_operation",
+    ),
+    "slowspan": ("test_tail_processor::test_slowspan_keeps_a_trace_with_any_slow_span",),
+    "attr": ("test_tail_processor::test_attribute_of_any_span_keeps",),
+    "rate": ("test_tail_processor::test_rate_keeps_traces_per_second_that_nothing_else_kept",),
+    "rest": (
+        "test_tail_processor::test_baseline_keeps_its_part",
+        "test_tail_processor::test_two_services_keep_the_same_traces_by_the_baseline",
+    ),
+    "remote": (
+        "test_tail_processor::test_sampled_remote_parent_is_kept_whole_by_default",
+        "test_tail_processor::test_sampled_remote_parent_is_decided_on_when_asked_for",
+    ),
+    "promote_local": ("test_tail_processor::test_promote_local_exports_what_the_head_sampler_did_not_choose",),
+    "drop_errors": ("test_tail_processor::test_drop_rule_loses_against_an_error_unless_told",),
+    "write_th": ("test_tail_parts::test_write_th_writes_on_every_exported_span",),
+    "linger": ("test_tail_processor::test_linger_waits_after_the_last_span",),
+    "max_age": ("test_tail_processor::test_long_trace_is_decided_by_age_with_what_is_there",),
+    "max_spans_per_trace": ("test_tail_processor::test_giant_trace_is_decided_early_by_the_baseline",),
+    "max_spans": ("test_tail_processor::test_under_pressure_the_oldest_undecided_trace_goes_by_the_baseline",),
+    "max_kept": ("test_tail_processor::test_ceiling_bounds_what_is_kept_and_is_told_once",),
+    "decisions": ("test_tail_processor::test_decision_is_remembered_for_as_many_traces_as_were_asked_for",),
 }
 
 SAMPLERS: Final[Tests] = {

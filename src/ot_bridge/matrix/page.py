@@ -21,6 +21,7 @@ from ot_bridge.parents import REFERENCE_RULES
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.sampler_specs import SAMPLER_ROWS
 from ot_bridge.semconv import DB_SYSTEMS, translate
+from ot_bridge.tail_specs import LIMIT_ROWS, POLICY_ROWS
 from ot_bridge.values import VALUE_RULES, clean_value
 
 __all__ = ["SAMPLES", "page"]
@@ -83,6 +84,7 @@ def _sections() -> Iterable[tuple[str, str]]:
     yield "Carriers", _table(("Carrier", "What becomes of it", "Held by"), carriers) + "\n" + _lines()
     yield "Peers", "\n".join(f"{part}\n" if isinstance(part, str) else _table(*part) for part in peer_parts())
     yield "Samplers", _samplers()
+    yield "Tail sampling", _tail()
     yield "Settings", _settings()
     rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
@@ -222,6 +224,25 @@ def _samplers() -> str:
     ]
     head = ("For example in Settings.sampler", "In OTEL_TRACES_SAMPLER", "Argument", "What it samples", "Held by")
     return "Of the traces that begin here; see [docs/sampling.md](docs/sampling.md).\n\n" + _table(head, rows)
+
+
+def _tail() -> str:
+    rows = [
+        (_code(row.example), row.argument or "", row.meaning, _list(row.policies), _tests(held_by.TAIL.get(name)))
+        for name, row in POLICY_ROWS.items()
+    ]
+    rows += [
+        (
+            _code(f"{name}={row.example}" if row.example else name),
+            row.argument,
+            row.meaning,
+            "",
+            _tests(held_by.TAIL.get(name)),
+        )
+        for name, row in LIMIT_ROWS.items()
+    ]
+    head = ("Item of Settings.tail", "What it takes", "What it does", "In ot_bridge.tail.policy", "Held by")
+    return "In the order in which they are asked; see [docs/sampling.md](docs/sampling.md).\n\n" + _table(head, rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
