@@ -26,6 +26,7 @@ DEFAULTS = {
     "error_log_sets_status": False,
     "late_sampling": False,
     "tail": None,
+    "debug_throttle": None,
     "stringify_sequences": False,
     "max_tag_value_length": None,
     "max_traceback_length": None,

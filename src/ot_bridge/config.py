@@ -19,7 +19,7 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
-from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_spec
+from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_endpoint, read_spec
 from ot_bridge.tail_specs import TAIL_FORM, read_tail
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
@@ -205,6 +205,22 @@ def _sampler() -> Kind:
     return Kind(f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER", accept, _none_or_text)
 
 
+def _credits() -> Kind:
+    wanted = "a URL of http or https, such as 'http://localhost:5778/credits', or None (in a variable none)"
+
+    def accept(value: object) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise _RejectedError(value, wanted)
+        try:
+            return read_endpoint(value, "/credits", wanted)
+        except SpecError as reason:
+            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
+
+    return Kind(wanted, accept, _none_or_text)
+
+
 def _tail() -> Kind:
     def accept(value: object) -> object:
         if value is None:
@@ -299,6 +315,12 @@ class Settings:
         None,
         "What is exported of what was recorded, decided when a local trace ends, by the provider that install builds; "
         "see docs/sampling.md.",
+    )
+    debug_throttle: str | None = _field(
+        _credits(),
+        None,
+        "Where credits for forced traces are asked for, operation by operation, as of a Jaeger agent; None: forcing is "
+        "free.",
     )
     stringify_sequences: bool = _field(
         _flag(), default=False, meaning="Lists become text, as in jaeger-client, instead of arrays."

@@ -62,8 +62,6 @@ class SpanRecorder:
         self._is_random = getattr(tracer.id_generator, "is_trace_id_random", bool)  # since SDK 1.42
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
         self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
-        self.debug_allowed: Callable[[str], bool] | None = None
-        """Asked with the operation name before a trace is forced here; None: forcing is always allowed."""
 
     @classmethod
     def of(cls, tracer: trace_api.Tracer, settings: Settings) -> SpanRecorder | None:
@@ -158,7 +156,7 @@ class SpanRecorder:
         if priority is False:
             return _DROP, state, False, attributes
         debug = inherited or priority is True or (above is None and parent.debug_id is not None)
-        if debug and not inherited and self.debug_allowed is not None and not self.debug_allowed(name):
+        if debug and not inherited and not self._rules.may_force(name):
             debug = False
             for key in _FORCING:
                 attributes.pop(key, None)

@@ -78,8 +78,13 @@ class SpanRules:
         self.tag_limit = _smaller(limits.max_span_attribute_length, settings.max_tag_value_length)
         self.log_limit = _smaller(limits.max_attribute_length, settings.max_tag_value_length)
         self.traceback_limit = _smaller(limits.max_attribute_length, settings.max_traceback_length)
+        self.debug_allowed: Callable[[str], bool] | None = None
         self.clean_tag = _cleaner(self.tag_limit, settings)
         self.clean_field = _cleaner(self.log_limit, settings)
+
+    def may_force(self, name: str) -> bool:
+        """Tell whether a trace may be forced by a span of this name: a throttler may say no."""
+        return self.debug_allowed is None or self.debug_allowed(name)
 
 
 def _unlimited(limit: int | None) -> int:
@@ -374,6 +379,8 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         elif role is _PRIORITY:
             wanted = accepted_priority(value)
             if wanted is not None:
+                if wanted and not self._context.debug and not self._rules.may_force(self._name):
+                    return
                 self._context = self._context.with_sampling(sampled=wanted, debug=wanted)
                 if not wanted:
                     self._refused = True

@@ -6,11 +6,13 @@ the spans which that provider makes are wrapped, see :mod:`ot_bridge.wrapped`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import opentracing
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
+from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.trace import DEFAULT_TRACE_STATE, NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
 
 from ot_bridge import export
@@ -24,6 +26,7 @@ from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
+from ot_bridge.sampling.throttling import RemoteThrottler
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.shortcuts import LONG_WAY
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
@@ -87,6 +90,8 @@ class BridgeTracer(opentracing.Tracer):
     _unsampled_class: type[UnsampledSpan] = UnsampledSpan
     _wrapped_class: type[WrappedSpan] = WrappedSpan
 
+    _throttler: RemoteThrottler | None = None
+    _debug_allowed: Callable[[str], bool] | None = None  # asked with the operation name before a trace is forced here
     _owns_provider = False  # install() builds a provider, and close() then shuts it down
 
     def __init__(
@@ -289,6 +294,8 @@ class BridgeTracer(opentracing.Tracer):
         Args:
             timeout_s: how long to wait, in seconds, default ``close_timeout_s``.
         """
+        if self._throttler is not None:
+            self._throttler.close()
         if not self._owns_provider:
             return self.flush(timeout_s)
         return export.shutdown_provider(self._provider, self._timeout(timeout_s))
@@ -308,9 +315,18 @@ class BridgeTracer(opentracing.Tracer):
         otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
         self._otel_tracer = otel_tracer.now() if isinstance(otel_tracer, YieldingTracer) else otel_tracer
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
+        if self.settings.debug_throttle is not None and self._throttler is None:
+            attributes = getattr(getattr(provider, "resource", None), "attributes", None) or {}
+            self._throttler = RemoteThrottler(self.settings.debug_throttle, str(attributes.get(SERVICE_NAME, "")))
+            self._debug_allowed = self._throttler.is_allowed
+        if self._recorder is not None:
+            self._recorder._rules.debug_allowed = self._debug_allowed
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
             kind = type(self._otel_tracer).__qualname__
             warn_once(f"tracer.wrapped.{kind}", "the spans of %s are wrapped: it is not the SDK's own tracer", kind)
+
+    def _may_force(self, name: str) -> bool:
+        return self._debug_allowed is None or self._debug_allowed(name)
 
     def _rebind(self) -> None:
         """Leave the stand-in for the global provider as soon as there is one."""

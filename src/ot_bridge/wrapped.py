@@ -151,6 +151,8 @@ class WrappedSpan(BridgeSpan):
             return True
         if role is Role.PRIORITY:
             wanted = accepted_priority(value)
+            if wanted and not self._context.debug and not self._tracer._may_force(self._name):
+                return True
             if wanted is not None:
                 self._context = self._context.with_sampling(sampled=wanted, debug=wanted)
             return wanted is False

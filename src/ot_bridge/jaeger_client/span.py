@@ -207,10 +207,11 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
             return self
         if not wanted:
             RecordingSpan.set_tag(self, _PRIORITY, 0)
-        elif not self.is_debug() and self.tracer.is_debug_allowed(self.operation_name):
+        elif not self.is_debug():
             RecordingSpan.set_tag(self, _PRIORITY, 1)
-            self._attributes[_PRIORITY] = clean_value(value)
-            self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
+            if self.is_debug():  # and no throttler has refused it
+                self._attributes[_PRIORITY] = clean_value(value)
+                self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
         return self
 
     def log_kv(self, key_values: Any, timestamp: Any = None) -> RecordedSpan:

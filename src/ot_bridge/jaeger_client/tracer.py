@@ -215,8 +215,11 @@ class Tracer(BridgeTracer):
             settings=Settings.from_env(**{name: settings[name] for name in settings if name not in set_by_hand}),
             scope_manager=scope_manager,
         )
+        if self.throttler is None:
+            self.throttler = self._throttler  # that of OT_BRIDGE_DEBUG_THROTTLE
+        self._debug_allowed = self.is_debug_allowed
         if self._recorder is not None:
-            self._recorder.debug_allowed = self.is_debug_allowed
+            self._recorder._rules.debug_allowed = self._debug_allowed
         self.reporter.set_process(service_name=service_name, tags=self.tags, max_length=self.max_tag_value_length)
         if getattr(reporter, "processors", ()):
             atexit.register(_close_at_exit, weakref.ref(self))

@@ -224,6 +224,7 @@ SETTINGS: Final[Tests] = {
         "test_tail_specs::test_text_says",
         "test_tail_loopback::test_every_error_and_every_slow_request_arrives",
     ),
+    "debug_throttle": ("test_sampling_throttling::test_forced_trace_is_paid_for",),
     "late_sampling": ("test_rationale::test_late_sampling_exports_what_was_asked_for_after_the_start",),
     "stringify_sequences": ("test_values::test_stringify_sequences_gives_the_text_that_jaeger_sent",),
     "max_tag_value_length": ("test_values::test_max_tag_value_length_cuts",),
