@@ -21,8 +21,22 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # The tools have dependencies of their own, and start servers and exporters.
 TOOLS = ("cli", "demo", "matrix")
-PURE = ("codecs", "config", "conventions", "environment", "errors", "semconv", "telemetry", "values", "version")
+# Imported by opentelemetry-instrument alone, which brings what it needs; by each Python under `ot-bridge run`.
+FOR_OTHERS = ("instrumentor", "sitecustomize")
+PURE = (
+    "codecs",
+    "config",
+    "conventions",
+    "environment",
+    "errors",
+    "jaeger_config",
+    "semconv",
+    "telemetry",
+    "values",
+    "version",
+)
 CORE_PACKAGES = {"opentracing", "opentelemetry", "grpc"}
+OPTIONAL_PACKAGES = {"prometheus_client", "yaml"}
 
 
 def part_of(module: Path) -> str:
@@ -79,7 +93,7 @@ def test_core_needs_its_declared_packages_and_nothing_else() -> None:
         for module in MODULES
         if part_of(module) not in TOOLS
         for name in imports_of(module)
-        if name.partition(".")[0] not in {*sys.stdlib_module_names, "ot_bridge", "__future__"}
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "ot_bridge", "__future__", "sitecustomize"}
     }
     declared = {
         re.split(r"[^\w-]", requirement, maxsplit=1)[0]
@@ -87,12 +101,14 @@ def test_core_needs_its_declared_packages_and_nothing_else() -> None:
         if "extra ==" not in requirement
     }
     # Prometheus is imported by who imports the factory for it, and YAML where a file of it is read.
-    assert third_party - {"prometheus_client", "yaml"} <= CORE_PACKAGES
+    assert third_party <= CORE_PACKAGES | OPTIONAL_PACKAGES
     assert {module.stem for module in MODULES if "prometheus_client" in imports_of(module)} == {"prometheus"}
     assert declared == {"opentracing", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp"}
 
 
 def test_door_is_sorted_and_complete() -> None:
+    for name in (*ot_bridge.__all__, "telemetry"):
+        getattr(ot_bridge, name)
     public = {
         name for name, value in vars(ot_bridge).items() if getattr(value, "__module__", "").startswith("ot_bridge.")
     }
@@ -101,7 +117,30 @@ def test_door_is_sorted_and_complete() -> None:
     assert {"telemetry"} <= set(vars(ot_bridge))
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if part_of(module) not in TOOLS], ids=part_of)
+def test_door_is_empty_until_somebody_asks() -> None:
+    program = (
+        "import sys, ot_bridge\n"
+        "ours = 'ot_bridge', 'opentracing', 'opentelemetry'\n"
+        "print(*sorted(name for name in sys.modules if name.startswith(ours)))\n"
+        "print(ot_bridge.telemetry.__name__, set(ot_bridge.__all__) | {'telemetry'} <= set(dir(ot_bridge)))\n"
+        "print(hasattr(ot_bridge, 'nothing'), hasattr(ot_bridge, '__nothing__'), ot_bridge.bootstrap.__name__)\n"
+        "from ot_bridge import *\n"
+        "print(install.__module__, ot_bridge.install is install)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.splitlines() == [
+        "ot_bridge",
+        "ot_bridge.telemetry True",
+        "False False ot_bridge.bootstrap",
+        "ot_bridge.bootstrap True",
+    ]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [module for module in MODULES if part_of(module) not in TOOLS and module.stem not in FOR_OTHERS],
+    ids=part_of,
+)
 def test_every_name_in_all_exists(module: Path) -> None:
     dotted = ".".join(module.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
     imported = importlib.import_module(dotted)
@@ -140,8 +179,10 @@ def test_importing_the_package_loads_no_exporter_and_no_tool() -> None:
         "google.protobuf",
         "click",
         "rich",
+        "yaml",
         "flask",
         "opentelemetry.exporter",
         "ot_bridge.cli",
+        "ot_bridge.jaeger_config",
     )
     assert [name for name in loaded if name.startswith(unwanted)] == []

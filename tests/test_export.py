@@ -227,7 +227,7 @@ def test_exporter_built_before_a_failing_one_is_shut_down(monkeypatch: pytest.Mo
 
 
 def test_otlp_exporter_that_cannot_be_built_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "_build_otlp", _raise)
+    monkeypatch.setattr(export, "_build_otlp", lambda *_, **__: _raise())
     with pytest.raises(ConfigError) as caught:
         export.build_processors()
     assert str(caught.value) == (

@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge import ConfigError
@@ -73,6 +73,7 @@ def test_vectors_are_all_there() -> None:
     assert len(set(VECTORS["trace_id_low64"])) == 40
 
 
+@settings(deadline=None)
 @given(rates, trace_ids)
 @example(rate=0.1, trace_id=math.ceil(0.1 * 2**64))
 @example(rate=0.1, trace_id=math.ceil(0.1 * 2**64) - 1)
@@ -83,6 +84,7 @@ def test_probabilistic_decides_as_jaeger_client(rate: float, trace_id: int) -> N
     assert given_answer(Probabilistic(rate), trace_id) == theirs.is_sampled(trace_id, "op")
 
 
+@settings(deadline=None)
 @given(rates, trace_ids)
 def test_high_half_of_the_trace_id_does_not_count(rate: float, trace_id: int) -> None:
     decider = Probabilistic(rate)
@@ -115,6 +117,7 @@ fractions = st.floats(0, 1, exclude_max=True)
 waits = st.floats(0, 10)
 
 
+@settings(deadline=None)
 @given(per_second, fractions, st.lists(waits | st.tuples(per_second), max_size=40))
 def test_ratelimiting_decides_as_jaeger_client(rate: float, fraction: float, steps: list[float | tuple[float]]) -> None:
     clock = Clock()
@@ -132,6 +135,7 @@ def test_ratelimiting_decides_as_jaeger_client(rate: float, fraction: float, ste
     assert found == expected
 
 
+@settings(deadline=None)
 @given(rate=st.floats(2, 100), fraction=fractions, number=st.integers(1, 500))
 def test_ratelimiting_gives_the_rate_and_what_it_began_with(rate: float, fraction: float, number: int) -> None:
     clock = Clock()
@@ -232,6 +236,7 @@ def listed(default: float, bound: float, named: dict[str, float]) -> dict[str, A
     }
 
 
+@settings(deadline=None)
 @given(rates, per_second, fractions, steps)
 def test_guaranteed_decides_as_jaeger_client(rate: float, bound: float, fraction: float, steps: list[Any]) -> None:
     clock = Clock()
@@ -250,6 +255,7 @@ def test_guaranteed_decides_as_jaeger_client(rate: float, bound: float, fraction
     assert found == expected
 
 
+@settings(deadline=None)
 @given(rates, per_second, st.dictionaries(operations, rates), fractions, st.sampled_from([3, 2000]), steps)
 def test_per_operation_decides_as_jaeger_client(
     default: float, bound: float, named: dict[str, float], fraction: float, most: int, steps: list[Any]

@@ -14,7 +14,7 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import context as otel_context
 
@@ -382,6 +382,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=30))
 def test_no_answer_raises_anything_else_than_what_is_counted(body: bytes) -> None:
     remote = Remote("http://127.0.0.1:1/sampling", "shop", background=False)
@@ -394,6 +395,7 @@ def test_no_answer_raises_anything_else_than_what_is_counted(body: bytes) -> Non
     assert remote.decide(1, "op")[0] in (True, False)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1e6), st.dictionaries(st.text(max_size=5), st.floats(0, 1), max_size=5))
 def test_every_strategy_in_range_is_taken(default: float, bound: float, rates: dict[str, float]) -> None:
     named = [{"operation": name, "probabilisticSampling": {"samplingRate": rate}} for name, rate in rates.items()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ot_bridge import ConfigError, Settings, sampling
@@ -128,6 +128,7 @@ def test_mistake_is_refused_by_name_at_set_up(text: Any, reason: str) -> None:
     assert reason in str(of_build.value).replace("(argument of build)", "(argument)")
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=30)
     | st.sampled_from(list(SAMPLER_ROWS)).flatmap(lambda n: st.text(max_size=20).map(f"{n}:".__add__))
@@ -140,6 +141,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert found
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1e9))
 def test_any_number_in_range_is_read_as_it_was_written(rate: float, limit: float) -> None:
     read = [read_spec(text).arguments for text in (f"probabilistic:{rate!r}", f"guaranteed:{rate!r},{limit!r}")]

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import Agent, agent, answering, eventually, json_of, resets, sends, stays_silent
@@ -192,6 +192,7 @@ def test_bad_answer_changes_no_credit(name: str, caplog: pytest.LogCaptureFixtur
     assert warning.endswith("; debug spans get no new credits")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["pay", "rank"]) | st.tuples(st.sampled_from(["pay", "rank"]), st.floats(0, 3)), max_size=30

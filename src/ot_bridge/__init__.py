@@ -16,15 +16,59 @@
 Everything that is not listed in ``__all__`` is private.
 """
 
-from ot_bridge.bootstrap import install
-from ot_bridge.config import Settings
-from ot_bridge.context import BridgeSpanContext
-from ot_bridge.errors import BridgeError, CarrierError, ConfigError, CorruptedContextError, FormatError
-from ot_bridge.propagator import MixedFleetPropagator
-from ot_bridge.scope import BridgeScope, BridgeScopeManager
-from ot_bridge.span import BridgeSpan
-from ot_bridge.tracer import BridgeTracer
-from ot_bridge.version import __version__
+# What stands behind a name is imported when the name is first asked for: `ot-bridge run` and the Python processes below
+# it import this package without the SDK. The name is typing's own, which would have to be imported.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from ot_bridge import telemetry as telemetry
+    from ot_bridge.bootstrap import install
+    from ot_bridge.config import Settings
+    from ot_bridge.context import BridgeSpanContext
+    from ot_bridge.errors import BridgeError, CarrierError, ConfigError, CorruptedContextError, FormatError
+    from ot_bridge.propagator import MixedFleetPropagator
+    from ot_bridge.scope import BridgeScope, BridgeScopeManager
+    from ot_bridge.span import BridgeSpan
+    from ot_bridge.tracer import BridgeTracer
+    from ot_bridge.version import __version__
+else:
+    _HOMES = {
+        "BridgeError": "errors",
+        "BridgeScope": "scope",
+        "BridgeScopeManager": "scope",
+        "BridgeSpan": "span",
+        "BridgeSpanContext": "context",
+        "BridgeTracer": "tracer",
+        "CarrierError": "errors",
+        "ConfigError": "errors",
+        "CorruptedContextError": "errors",
+        "FormatError": "errors",
+        "MixedFleetPropagator": "propagator",
+        "Settings": "config",
+        "__version__": "version",
+        "install": "bootstrap",
+    }
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name, name)
+        if home == name and name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415  (most processes never come here)
+
+        try:
+            module = import_module(f"{__name__}.{home}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{home}":
+                raise
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        if home == name:
+            return module
+        globals()[name] = value = getattr(module, name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, "telemetry"})
+
 
 __all__ = [
     "BridgeError",

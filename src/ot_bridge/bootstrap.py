@@ -14,12 +14,15 @@ import atexit
 import contextlib
 import logging
 import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, NamedTuple
 
 import opentracing
 from opentelemetry import propagate, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
 
@@ -30,8 +33,9 @@ from ot_bridge.export import build_processors, shutdown_provider
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
 from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
+from ot_bridge.yielding import give_way
 
-__all__ = ["foreign_provider", "install", "make_global"]
+__all__ = ["foreign_provider", "install", "make_global", "preinstall"]
 
 _logger = logging.getLogger("ot_bridge")
 
@@ -106,7 +110,7 @@ def make_global(tracer: BridgeTracer) -> None:
         existing = _real(trace.get_tracer_provider())
         if existing is None:
             trace.set_tracer_provider(tracer._provider)
-            undo.callback(_forget_otel_provider)
+            undo.callback(_forget_otel_provider, tracer._provider)
         else:
             _logger.info("OpenTelemetry's global provider stays the %s that is there", type(existing).__qualname__)
         _set_propagator(tracer._propagator, undo)
@@ -124,15 +128,56 @@ def foreign_provider() -> TracerProvider | None:
         return None if own and _installation is not None and existing is _installation.provider else existing
 
 
+def preinstall() -> bool:
+    """Install for an application that did not ask for it, and that may have ideas of its own.
+
+    As ``install()``, but OTLP's exporter is imported at its first export; and where the provider is ours, it gives way
+    to one that the application sets later, for OpenTelemetry's spans and for OpenTracing's.
+
+    Returns:
+        Whether this call installed the tracer that is there.
+
+    Raises:
+        ConfigError: a variable cannot be used. Nothing is set then.
+    """
+    global _installation
+    with _lock:
+        if _installation is not None:
+            return False
+        _installation = _install(None, Settings.from_env(), None, None, partial(build_processors, deferred=True))
+        installed = _installation
+        if installed.tracer._owns_provider:
+            installed.undo.callback(give_way(installed.provider, partial(_go_over, installed)))
+        return True
+
+
+def _go_over(installed: _Installation, provider: TracerProvider) -> None:
+    """Use the provider that the application has set. What ours has recorded is still sent, at exit."""
+    global _installation
+    with _lock:
+        if _installation is None or _installation.tracer is not installed.tracer:
+            return
+        tracer = installed.tracer
+        tracer._owns_provider = False
+        tracer._bind(provider)
+        _installation = installed._replace(provider=provider, service_name=_service_name_of(provider))
+        atexit.register(shutdown_provider, installed.provider, tracer.settings.close_timeout_s)
+    _tell_of_foreign(provider, provider, None, installed.settings)
+
+
 def _install(
-    service_name: str | None, settings: Settings, given: TracerProvider | None, meter_provider: MeterProvider | None
+    service_name: str | None,
+    settings: Settings,
+    given: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    processors: Callable[[], Iterable[SpanProcessor]] = build_processors,
 ) -> _Installation:
     propagator = MixedFleetPropagator(settings=settings)
     existing = _real(trace.get_tracer_provider())
     provider = _real(given) or existing
     owned = provider is None
     if provider is None:
-        provider = build_provider(service_name, build_processors, sampler=settings.sampler, tail=settings.tail)
+        provider = build_provider(service_name, processors, sampler=settings.sampler, tail=settings.tail)
     try:
         tracer = BridgeTracer(provider, settings=settings)
     except BaseException:
@@ -145,7 +190,7 @@ def _install(
     installation = _Installation(tracer, provider, settings, name, meter_provider, undo)
     if existing is None:
         trace.set_tracer_provider(provider)
-        undo.callback(_forget_otel_provider)
+        undo.callback(_forget_otel_provider, provider)
     _set_propagator(propagator, undo)
     _set_opentracing(tracer, undo)
     metrics.expose(meter_provider)
@@ -243,9 +288,11 @@ def _warn_of_difference(
         )
 
 
-def _forget_otel_provider() -> None:
-    trace._TRACER_PROVIDER = None  # OpenTelemetry has no public way back; tests need one
-    trace._TRACER_PROVIDER_SET_ONCE = Once()
+def _forget_otel_provider(provider: TracerProvider | None = None) -> None:
+    """Forget OpenTelemetry's global provider, whatever it is, or if it is still this one."""
+    if provider is None or trace._TRACER_PROVIDER is provider:
+        trace._TRACER_PROVIDER = None  # OpenTelemetry has no public way back
+        trace._TRACER_PROVIDER_SET_ONCE = Once()
 
 
 def _uninstall() -> None:

@@ -19,7 +19,6 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
-from ot_bridge.jaeger_config import load, translate
 from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_spec
 from ot_bridge.tail_specs import TAIL_FORM, read_tail
 
@@ -355,9 +354,6 @@ class Settings:
             header = getattr(self, name)
             if header in taken:
                 raise wrong(name, header, _ARGUMENT, f"a header that {taken[header]} does not use")
-            if header.startswith(self.baggage_header_prefix):
-                wanted = f"a header outside baggage_header_prefix {self.baggage_header_prefix!r}"
-                raise wrong(name, header, _ARGUMENT, wanted)
             taken[header] = name
 
     @classmethod
@@ -413,9 +409,16 @@ class Settings:
         Raises:
             ConfigError: a value or a variable cannot be used, or the file cannot be read.
         """
+        # Who has no such configuration does not wait for what reads it.
+        from ot_bridge.jaeger_config import load, translate  # noqa: PLC0415
+
         environ = os.environ if environ is None else environ
         found = load(config) if isinstance(config, str | os.PathLike) else config
         translation = translate(found, service_name=service_name, environ=environ, jaeger_env=jaeger_env)
+        for row in translation.rows:
+            if row.outcome == "unknown":
+                hint = f"; did you mean {row.closest}?" if row.closest else ""
+                telemetry.warn_once(f"config.jaeger.{row.key}", "%s %s: %s%s", row.origin, row.key, row.reason, hint)
         return cls.from_env(environ, **translation.settings)
 
 

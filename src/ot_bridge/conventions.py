@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.trace import SpanKind
@@ -219,7 +220,7 @@ def log_to_event(fields: Any, clean: Any = clean_value, traceback_limit: int | N
         return _error_event(fields, clean, traceback_limit)
     name = "log" if event is None else event if type(event) is str and event.isascii() else to_text(event)
     # The tuple's own constructor: a NamedTuple's is a frame more, on the hot path.
-    plain: Event = _new_tuple(Event, (name or "log", _attributes(fields, clean, _EVENT), None, None))
+    plain: Event = _new_tuple(Event, (name or "log", _attributes(fields, clean, _EVENT, traceback_limit), None, None))
     return plain
 
 
@@ -234,7 +235,7 @@ def _error_event(fields: Mapping[Any, Any], clean: Any, traceback_limit: int | N
         # an exception that was never raised has no frames: the stack beside it then tells more
         trace = stack if stack is not None and exception.__traceback__ is None else exception
         attributes["exception.stacktrace"] = format_stack(trace, traceback_limit)
-        attributes |= _attributes(fields, clean, _BESIDE_EXCEPTION)
+        attributes |= _attributes(fields, clean, _BESIDE_EXCEPTION, traceback_limit)
         return Event("exception", attributes, exception, own if message is None else to_text(message))
     text = to_text(exception if message is None else message) if (message, exception) != (None, None) else None
     if kind is not None:
@@ -244,7 +245,7 @@ def _error_event(fields: Mapping[Any, Any], clean: Any, traceback_limit: int | N
     if stack is not None:
         attributes["exception.stacktrace"] = format_stack(stack, traceback_limit)
     told = exception is None or to_text(exception) == text
-    attributes |= _attributes(fields, clean, _BESIDE_EXCEPTION if told else _BESIDE_OBJECT)
+    attributes |= _attributes(fields, clean, _BESIDE_EXCEPTION if told else _BESIDE_OBJECT, traceback_limit)
     return Event("exception", attributes, None, text)
 
 
@@ -256,13 +257,18 @@ def _class_name(kind: Any) -> str:
     return text[8:-2].removeprefix("builtins.") if text.startswith("<class '") and text.endswith("'>") else text
 
 
-def _attributes(fields: Mapping[Any, Any], clean: Any, without: frozenset[str]) -> dict[str, Any]:
+def _attributes(
+    fields: Mapping[Any, Any], clean: Any, without: frozenset[str], traceback_limit: int | None
+) -> dict[str, Any]:
     attributes = {}
     for key, value in fields.items():
         if type(key) is not str or not key.isascii():
             key = clean_key(key)
         if key and key not in without:
-            attributes[key] = "None" if value is None else clean(value)
+            if type(value) is TracebackType:
+                attributes[key] = format_stack(value, traceback_limit)
+            else:
+                attributes[key] = "None" if value is None else clean(value)
     return attributes
 
 

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
 
 from ot_bridge import telemetry
+from ot_bridge.deferred import DeferredExporter
 from ot_bridge.environment import VARIABLE, build_named, read, read_choice, read_integer, read_number, wrong
 from ot_bridge.errors import ConfigError
 from ot_bridge.shutdown import flush_provider, shutdown_processors, shutdown_provider
@@ -45,6 +46,7 @@ def build_processors(
     *,
     endpoint_origin: str = "",
     defaults: Mapping[str, str] | None = None,
+    deferred: bool = False,
     watch: Callable[[SpanExporter], SpanExporter] = lambda one: one,
 ) -> tuple[SpanProcessor, ...]:
     """Build the processors that ``OTEL_TRACES_EXPORTER`` names: otlp (default), console, none, or an entry point.
@@ -54,6 +56,7 @@ def build_processors(
             set, in the form of the latter; None for the protocol's own default. One warning says that it is used.
         endpoint_origin: why it is that one, for the warning.
         defaults: ``OTEL_BSP_*`` variables to take where none is set; those that are set win.
+        deferred: check OTLP's variables now, and import and build its exporter at the first export.
         watch: may put something around each exporter.
 
     Raises:
@@ -63,7 +66,7 @@ def build_processors(
     batch = _batch_arguments(defaults or {})
     exporters: list[tuple[str, SpanExporter]] = []
     try:
-        exporters.extend((name, _build_exporter(name, endpoint, endpoint_origin)) for name in names)
+        exporters.extend((name, _build_exporter(name, endpoint, endpoint_origin, deferred=deferred)) for name in names)
     except Exception as error:
         for _, exporter in exporters:
             exporter.shutdown()
@@ -104,15 +107,15 @@ def _batch_arguments(defaults: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _build_exporter(name: str, endpoint: str | None, endpoint_origin: str) -> SpanExporter:
+def _build_exporter(name: str, endpoint: str | None, endpoint_origin: str, *, deferred: bool) -> SpanExporter:
     if name == "console":
         return ConsoleSpanExporter(out=sys.stdout)
     if name == "otlp":
-        return _build_otlp(endpoint, endpoint_origin)
+        return _build_otlp(endpoint, endpoint_origin, deferred=deferred)
     return build_named(_TRACES_EXPORTER, name, _GROUP, SpanExporter, known=["otlp", "console", "none"])
 
 
-def _build_otlp(assumed: str | None, origin: str) -> SpanExporter:
+def _build_otlp(assumed: str | None, origin: str, *, deferred: bool) -> SpanExporter:
     protocol = read_choice(_first_set("PROTOCOL"), tuple(_DEFAULT_ENDPOINTS), _HTTP)
     _check_endpoint(protocol)
     _check_headers()
@@ -124,12 +127,22 @@ def _build_otlp(assumed: str | None, origin: str) -> SpanExporter:
     if assumed is not None and endpoint is not None:
         # A warning, as Python shows no less by default, and nobody has asked for this address.
         _logger.warning("spans go to %s: %s; set %s to choose", endpoint, origin, _first_set("ENDPOINT"))
-    if protocol == _HTTP:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+    if protocol == _GRPC:
+        read_choice(_first_set("INSECURE"), ("true", "false"), "false")
 
-        return HttpSpanExporter(endpoint=endpoint)
+    def build() -> SpanExporter:
+        return _import_http(endpoint) if protocol == _HTTP else _import_grpc(endpoint, compression)
 
-    read_choice(_first_set("INSECURE"), ("true", "false"), "false")
+    return DeferredExporter(build) if deferred else build()
+
+
+def _import_http(endpoint: str | None) -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+
+    return HttpSpanExporter(endpoint=endpoint)
+
+
+def _import_grpc(endpoint: str | None, compression: str) -> SpanExporter:
     from grpc import Compression
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 

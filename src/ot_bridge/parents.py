@@ -84,7 +84,7 @@ def find_parent(
             return _active(manager, ignore_active_span)
         return _explicit(chosen, ())
     # child_of counts as a reference too: it may be one that was refused.
-    referred = [*(() if chosen is None else ((_CHILD_OF, *chosen),)), *_read_references(references)]
+    referred = [*(() if chosen is None else ((_CHILD_OF, *chosen),)), *_read_references(references, jaeger_rule)]
     if chosen is None and jaeger_rule and not ignore_active_span:
         active = _active(manager, False)
         if active.span_context is not None:
@@ -193,13 +193,15 @@ def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext]) -> Parent:
 _Reference = tuple[Any, BridgeSpanContext, "trace_api.Span | None"]
 
 
-def _read_references(references: Any) -> Iterable[_Reference]:
+def _read_references(references: Any, jaeger_rule: bool) -> Iterable[_Reference]:
     if isinstance(references, opentracing.Reference) or not isinstance(references, Iterable):
         references = (references,)
     for reference in references:
         if reference is None:
             continue
         kind = getattr(reference, "type", _CHILD_OF)
+        if jaeger_rule and kind != _FOLLOWS_FROM:  # whatever it is, jaeger-client reports it as CHILD_OF
+            kind = _CHILD_OF
         target = getattr(reference, "referenced_context", None)
         if target is None and not hasattr(reference, "referenced_context"):
             target = reference  # a span or a context where a reference was expected: taken for a parent

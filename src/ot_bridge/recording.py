@@ -488,6 +488,42 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             self._exceptions = None
 
 
+READ_ONLY: Final = (
+    "attributes",
+    "dropped_attributes",
+    "dropped_events",
+    "dropped_links",
+    "end_time",
+    "events",
+    "instrumentation_info",
+    "instrumentation_scope",
+    "kind",
+    "links",
+    "name",
+    "parent",
+    "resource",
+    "start_time",
+    "status",
+)
+"""What processors and exporters read from a span: the names that an application's own attributes cannot have."""
+
+
+def _refusing(name: str) -> property:
+    def refuse(_: Any, value: Any) -> None:
+        warn_once(
+            f"span.field.{name}",
+            "span.%s is what exporters read, and stays as it is: the program sets it to a %s; use another name",
+            name,
+            type(value).__name__,
+        )
+
+    return property(getattr(RecordingSpan, name).fget, refuse)
+
+
+for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does: none of them may raise
+    setattr(RecordingSpan, _name, _refusing(_name))
+
+
 RECORDING_CLASSES: Final[set[type]] = {RecordingSpan}
 """The classes of recorded spans, for short ways: to ask an ABC with ``isinstance`` costs six times that."""
 

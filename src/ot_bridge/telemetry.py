@@ -6,13 +6,24 @@ import itertools
 import logging
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from ot_bridge.locks import fork_safe_lock
 
-__all__ = ["COUNTERS", "GAUGES", "count", "count_all", "gauges", "reset", "snapshot", "warn_once", "watch"]
+__all__ = [
+    "COUNTERS",
+    "GAUGES",
+    "count",
+    "count_all",
+    "gauges",
+    "reset",
+    "snapshot",
+    "steps_of",
+    "warn_once",
+    "watch",
+]
 
 COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -50,6 +61,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "start.failed.parent": "parents that could not be read; the span became a root (warns once)",
         "start.tags.unreadable": "tags= arguments that are no mapping",
         "parent.ignored": "parents and references that name no span: a no-op tracer's, another tracer's",
+        "span.field.<name>": "assignments to what exporters read from a span, such as span.resource (warns once)",
         "span.after_finish": "calls on a span that was finished already",
         "span.finished_twice": "second calls of finish or end",
         "span.key.empty": "tags with an empty key",
@@ -93,17 +105,22 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "install.two_providers": "providers given to install beside another global one (warns once)",
         "install.sampler": "samplers in the settings given to install beside a provider that has its own (warns once)",
         "install.tail": "rules for tail sampling given to install beside a provider that is there (warns once)",
+        "export.failed": "exporters that could not be built at their first export: spans are lost (warns once)",
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
+        "config.jaeger.<key>": "keys of a jaeger-client configuration that nothing reads (warns once)",
         "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
         "dropin.context.<field>": "assignments to a field of a SpanContext, which cannot be changed (warns once)",
         "dropin.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns once)",
         "dropin.one_span_per_rpc": "tracers that asked for one_span_per_rpc, which is not supported (warns once)",
+        "dropin.throttler": "throttlers of the application that failed; the trace is not forced (warns once)",
+        "dropin.metrics": "metrics of the application that failed when a span started (warns once)",
+        "dropin.span.<field>": "assignments to a field of a Span that can only be read (warns once)",
         "dropin.sampler": "samplers of the application that failed; the trace is not sampled (warns once)",
         "dropin.id_unusable": "ids given to a SpanContext that are no integers of their width",
         "dropin.tags_not_seen": "tags that could not be kept for who reads span.tags",
         "dropin.log_not_seen": "logs that could not be kept for who reads span.logs",
-        "dropin.close_failed": "samplers and throttlers that failed to close",
+        "dropin.close_failed": "samplers, throttlers and reporters that failed to close",
         "metrics.failed": "meter providers that did not take the counters (warns once)",
     }
 )
@@ -120,7 +137,7 @@ GAUGES: Final[Mapping[str, str]] = MappingProxyType(
 _logger = logging.getLogger("ot_bridge")
 _lock = fork_safe_lock()
 _counters: defaultdict[str, int] = defaultdict(int)
-_steps: dict[tuple[str, ...], itertools.count[int]] = {}  # their __next__ is atomic: no lock on the hot path
+_steps: dict[tuple[str, ...], itertools.count[int]] = {}  # next() of them is atomic: no lock on the hot path
 _bases: dict[tuple[str, ...], int] = {}  # where they stood when the counts were reset
 _warned: set[str] = set()
 _watched: list[tuple[str, weakref.WeakMethod[Callable[[], int]]]] = []
@@ -149,13 +166,13 @@ def warn_once(key: str, message: str, *args: object, exc_info: bool = False) -> 
     _logger.warning(message, *args, exc_info=exc_info)
 
 
-def counter_of(names: tuple[str, ...]) -> Callable[[], object]:
-    """Return what adds one to each of the counters when it is called: a third of the cost of :func:`count_all`.
+def steps_of(names: tuple[str, ...]) -> Iterator[int]:
+    """Return what adds one to each of the counters with each ``next()``: a third of the cost of :func:`count_all`.
 
     All who ask for the same names share one.
     """
     with _lock:
-        return _steps.setdefault(names, itertools.count()).__next__
+        return _steps.setdefault(names, itertools.count())
 
 
 def snapshot() -> Mapping[str, int]:

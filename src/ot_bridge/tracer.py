@@ -6,7 +6,7 @@ the spans which that provider makes are wrapped, see :mod:`ot_bridge.wrapped`.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import opentracing
 from opentelemetry import trace as trace_api
@@ -25,12 +25,14 @@ from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
+from ot_bridge.shortcuts import LONG_WAY
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_text, to_ns
 from ot_bridge.version import __version__
 from ot_bridge.wrapped import WrappedSpan
+from ot_bridge.yielding import YieldingTracer
 
 __all__ = ["BridgeTracer", "check_provider", "check_settings"]
 
@@ -100,6 +102,7 @@ class BridgeTracer(opentracing.Tracer):
             raise wrong("scope_manager", scope_manager, _ARGUMENT, "an opentracing.ScopeManager or None")
         self.settings = Settings.from_env() if settings is None else settings
         self._propagator = MixedFleetPropagator(settings=self.settings)
+        self._write_plain, self._read_plain = self._propagator.write_plain, self._propagator.read_plain
         manager = BridgeScopeManager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
         super().__init__(manager)
         self._manager = manager
@@ -127,7 +130,15 @@ class BridgeTracer(opentracing.Tracer):
         finish_on_close: bool = True,
     ) -> BridgeScope:
         """Start a span and make it active. See :meth:`start_span`."""
-        span = self.start_span(operation_name, child_of, references, tags, start_time, ignore_active_span)
+        # By keywords: applications replace start_span by functions that know no positions.
+        span = self.start_span(
+            operation_name=operation_name,
+            child_of=child_of,
+            references=references,
+            tags=tags,
+            start_time=start_time,
+            ignore_active_span=ignore_active_span,
+        )
         return self._manager.activate(span, finish_on_close)
 
     def start_span(
@@ -183,6 +194,13 @@ class BridgeTracer(opentracing.Tracer):
             FormatError: the format is none of these.
             CarrierError: the carrier is not what the format needs.
         """
+        if (
+            type(span_context) is BridgeSpanContext
+            and type(carrier) is dict
+            and (format is _HTTP_HEADERS or format is _TEXT_MAP)
+            and self._write_plain(span_context, carrier)
+        ):
+            return
         http = format == _HTTP_HEADERS
         if type(carrier) is not dict or not (http or format == _TEXT_MAP):
             _check(format, carrier, writing=True)
@@ -191,15 +209,7 @@ class BridgeTracer(opentracing.Tracer):
             count("inject.nothing")
             return
         fields: tuple[Any, ...] = context
-        trace_id, span_id, _, flags, state, is_valid, items, debug = fields[:8]
-        if (
-            is_valid
-            and not (items or debug)
-            and state is DEFAULT_TRACE_STATE
-            and type(carrier) is dict
-            and self._propagator.write_plain(carrier, trace_id, span_id, flags)
-        ):
-            return
+        trace_id, span_id, _, flags, state, _, items, debug = fields[:8]
         header = state.to_header() if state is not DEFAULT_TRACE_STATE and state else ""
         # WireContext(...) is a frame more, on the hot path.
         wire: WireContext = _new_tuple(
@@ -237,6 +247,10 @@ class BridgeTracer(opentracing.Tracer):
         if format == _BINARY:
             reading = self._propagator.read_binary(bytes(carrier))
         else:
+            if type(carrier) is dict:
+                plain = self._read_plain(carrier)
+                if plain is not LONG_WAY:
+                    return plain
             try:
                 items = carrier.items()
             except Exception as error:
@@ -256,10 +270,10 @@ class BridgeTracer(opentracing.Tracer):
         if baggage:
             return BridgeSpanContext(trace_id, span_id, bool(trace_id), flags, state, baggage, debug, debug_id)
         remote = trace_id != 0
-        plain: BridgeSpanContext = _new_tuple(
-            BridgeSpanContext, (trace_id, span_id, remote, flags, state, remote, {}, debug, debug_id, None)
+        return cast(
+            "BridgeSpanContext",
+            _new_tuple(BridgeSpanContext, (trace_id, span_id, remote, flags, state, remote, {}, debug, debug_id, None)),
         )
-        return plain
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Export what has finished; wait for it at most ``timeout_s`` seconds, default ``close_timeout_s``.
@@ -291,7 +305,8 @@ class BridgeTracer(opentracing.Tracer):
     def _bind(self, provider: trace_api.TracerProvider) -> None:
         """Take the tracer of a provider; record spans here when it is exactly the SDK's."""
         self._provider = provider
-        self._otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
+        otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
+        self._otel_tracer = otel_tracer.now() if isinstance(otel_tracer, YieldingTracer) else otel_tracer
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
             kind = type(self._otel_tracer).__qualname__

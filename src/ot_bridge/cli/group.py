@@ -8,6 +8,7 @@ from ot_bridge.cli.config import config
 from ot_bridge.cli.demo import demo
 from ot_bridge.cli.explain import explain
 from ot_bridge.cli.matrix import matrix
+from ot_bridge.cli.run import run
 from ot_bridge.version import __version__
 
 __all__ = ["cli"]
@@ -23,3 +24,4 @@ cli.add_command(config)
 cli.add_command(demo)
 cli.add_command(explain)
 cli.add_command(matrix)
+cli.add_command(run)

@@ -6,6 +6,7 @@ hand, and ``Codec`` is for formats of one's own, see ``extra_codecs`` of the tra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 ZipkinSpanFormat: Final = "zipkin-span-format"
+
+_HEX: Final = re.compile(r"[0-9A-Fa-f]{1,32}")  # int(text, 16) is too kind: it also reads "-1", "0x1f", "1_0"
 
 
 class Codec:
@@ -111,6 +114,7 @@ class TextCodec(_HeaderCodec):
         self.baggage_prefix = header_name(baggage_header_prefix)
         self.debug_id_header = header_name(debug_id_header)
         self.baggage_header = baggage_header
+        self.prefix_length = len(baggage_header_prefix)
         settings = Settings(
             extract=("jaeger",),
             inject=("jaeger",),
@@ -138,6 +142,37 @@ class B3Codec(_HeaderCodec):
     def __init__(self, generate_128bit_trace_id: bool = False) -> None:
         self.generate_128bit_trace_id = generate_128bit_trace_id
         super().__init__(Settings(extract=("b3",), inject=("b3multi",)), http=True)
+
+    def inject(self, span_context: Any, carrier: Any) -> None:
+        """Write the headers of a context into a dict, in their old spelling."""
+        super().inject(span_context, carrier)
+        self.spell(carrier)
+
+    def extract(self, carrier: Any) -> SpanContext | None:
+        """Return the context that the headers carry; None without one, and with one id alone."""
+        try:
+            return super().extract(carrier)
+        except CorruptedContextError:
+            if not self.is_incomplete(carrier):
+                raise
+            return None
+
+    @classmethod
+    def is_incomplete(cls, carrier: Any) -> bool:
+        """Tell whether all that is wrong is that one of the ids is missing."""
+        ids = {cls.trace_header.lower(), cls.span_header.lower()}
+        found = {str(name).lower(): value for name, value in carrier.items() if value is not None}
+        try:
+            return len([header_to_hex(found[name]) for name in ids & found.keys()]) < len(ids)
+        except SpanContextCorruptedException:
+            return False
+
+    @classmethod
+    def spell(cls, carrier: Any) -> None:
+        """Spell the headers as jaeger-client did: who takes them from a dict asks for exactly that."""
+        for name in (cls.trace_header, cls.span_header, cls.sampled_header, cls.flags_header):
+            if name.lower() in carrier:
+                carrier[name] = carrier.pop(name.lower())
 
 
 class BinaryCodec(Codec):
@@ -194,11 +229,8 @@ def span_context_from_string(value: Any) -> tuple[int, int, int | None, int]:
     """
     text = value[0] if isinstance(value, list) and len(value) == 1 else value
     fields = text.strip().split(":") if isinstance(text, str) else []
-    if len(fields) == 4 and all(0 < len(field) <= 32 and field.isalnum() and field.isascii() for field in fields):
-        try:
-            trace_id, span_id, parent_id, flags = (int(field, 16) for field in fields)
-        except ValueError:
-            trace_id = span_id = 0
+    if len(fields) == 4 and all(map(_HEX.fullmatch, fields)):
+        trace_id, span_id, parent_id, flags = (int(field, 16) for field in fields)
         if trace_id and span_id:
             return trace_id, span_id, parent_id or None, flags
     wanted = "{trace}:{span}:{parent}:{flags}, hex, trace and span not zero"
@@ -211,11 +243,8 @@ def header_to_hex(header: Any) -> int:
     Raises:
         SpanContextCorruptedException: it is none.
     """
-    try:
-        if isinstance(header, str) and header.isascii() and header.strip().isalnum():
-            return int(header, 16)
-    except ValueError:
-        pass
+    if isinstance(header, str) and _HEX.fullmatch(header.strip()):
+        return int(header, 16)
     raise SpanContextCorruptedException(f"cannot read an id: got {header!r:.100}, expected hex digits")
 
 

@@ -9,13 +9,27 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import opentracing
+from opentracing.propagation import Format
+from opentracing.scope_manager import ScopeManager
 
 from ot_bridge import bootstrap
 from ot_bridge.config import Settings
 from ot_bridge.environment import closest
 from ot_bridge.errors import ConfigError
-from ot_bridge.jaeger_client import constants
 from ot_bridge.jaeger_client.codecs import B3Codec
+from ot_bridge.jaeger_client.constants import (
+    BAGGAGE_HEADER_PREFIX,
+    DEBUG_ID_HEADER_KEY,
+    DEFAULT_FLUSH_INTERVAL,
+    DEFAULT_SAMPLING_INTERVAL,
+    DEFAULT_THROTTLER_REFRESH_INTERVAL,
+    MAX_TAG_VALUE_LENGTH,
+    MAX_TRACEBACK_LENGTH,
+    SAMPLER_TYPE_CONST,
+    SAMPLER_TYPE_PROBABILISTIC,
+    SAMPLER_TYPE_RATE_LIMITING,
+    TRACE_ID_HEADER,
+)
 from ot_bridge.jaeger_client.local_agent_net import LocalAgentSender
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
 from ot_bridge.jaeger_client.reporter import BaseReporter, CompositeReporter, LoggingReporter, Reporter
@@ -27,12 +41,51 @@ from ot_bridge.jaeger_client.sampler import (
     RemoteControlledSampler,
     Sampler,
 )
-from ot_bridge.jaeger_client.throttler import RemoteThrottler
+from ot_bridge.jaeger_client.throttler import RemoteThrottler, Throttler
 from ot_bridge.jaeger_client.tracer import Tracer
 from ot_bridge.jaeger_client.utils import ErrorReporter, get_boolean
 from ot_bridge.provider import sampler_from_env
 
-__all__ = ["Config"]
+__all__ = [
+    "BAGGAGE_HEADER_PREFIX",
+    "DEBUG_ID_HEADER_KEY",
+    "DEFAULT_FLUSH_INTERVAL",
+    "DEFAULT_REPORTING_HOST",
+    "DEFAULT_REPORTING_PORT",
+    "DEFAULT_SAMPLING_INTERVAL",
+    "DEFAULT_SAMPLING_PORT",
+    "DEFAULT_THROTTLER_PORT",
+    "DEFAULT_THROTTLER_REFRESH_INTERVAL",
+    "LOCAL_AGENT_DEFAULT_ENABLED",
+    "MAX_TAG_VALUE_LENGTH",
+    "MAX_TRACEBACK_LENGTH",
+    "SAMPLER_TYPE_CONST",
+    "SAMPLER_TYPE_PROBABILISTIC",
+    "SAMPLER_TYPE_RATE_LIMITING",
+    "TRACE_ID_HEADER",
+    "B3Codec",
+    "BaseReporter",
+    "CompositeReporter",
+    "Config",
+    "ConstSampler",
+    "ErrorReporter",
+    "Format",
+    "LegacyMetricsFactory",
+    "LocalAgentSender",
+    "LoggingReporter",
+    "Metrics",
+    "MetricsFactory",
+    "ProbabilisticSampler",
+    "RateLimitingSampler",
+    "RemoteControlledSampler",
+    "RemoteThrottler",
+    "Reporter",
+    "Sampler",
+    "ScopeManager",
+    "Throttler",
+    "Tracer",
+    "get_boolean",
+]
 
 DEFAULT_REPORTING_HOST: Final = "localhost"
 DEFAULT_REPORTING_PORT: Final = 6831
@@ -89,7 +142,7 @@ class Config:
         service_name: str | None = None,
         metrics_factory: MetricsFactory | None = None,
         validate: bool = False,
-        scope_manager: opentracing.ScopeManager | None = None,
+        scope_manager: ScopeManager | None = None,
     ) -> None:
         if validate:
             self._validate_config(config)
@@ -145,7 +198,7 @@ class Config:
     @property
     def reporter_flush_interval(self) -> float:
         """Seconds between batches."""
-        return self.config.get("reporter_flush_interval", constants.DEFAULT_FLUSH_INTERVAL)  # type: ignore[no-any-return]
+        return self.config.get("reporter_flush_interval", DEFAULT_FLUSH_INTERVAL)  # type: ignore[no-any-return]
 
     @property
     def logging(self) -> bool:
@@ -155,17 +208,17 @@ class Config:
     @property
     def trace_id_header(self) -> str:
         """Name of the header with the ids."""
-        return self.config.get("trace_id_header", constants.TRACE_ID_HEADER)  # type: ignore[no-any-return]
+        return self.config.get("trace_id_header", TRACE_ID_HEADER)  # type: ignore[no-any-return]
 
     @property
     def baggage_header_prefix(self) -> str:
         """Prefix of the headers with the baggage."""
-        return self.config.get("baggage_header_prefix", constants.BAGGAGE_HEADER_PREFIX)  # type: ignore[no-any-return]
+        return self.config.get("baggage_header_prefix", BAGGAGE_HEADER_PREFIX)  # type: ignore[no-any-return]
 
     @property
     def debug_id_header(self) -> str:
         """Name of the header that forces a trace."""
-        return self.config.get("debug_id_header", constants.DEBUG_ID_HEADER_KEY)  # type: ignore[no-any-return]
+        return self.config.get("debug_id_header", DEBUG_ID_HEADER_KEY)  # type: ignore[no-any-return]
 
     @property
     def generate_128bit_trace_id(self) -> bool:
@@ -177,12 +230,12 @@ class Config:
     @property
     def max_tag_value_length(self) -> int:
         """Characters kept of a tag value; without the key, what is exported is not cut."""
-        return self.config.get("max_tag_value_length", constants.MAX_TAG_VALUE_LENGTH)  # type: ignore[no-any-return]
+        return self.config.get("max_tag_value_length", MAX_TAG_VALUE_LENGTH)  # type: ignore[no-any-return]
 
     @property
     def max_traceback_length(self) -> int:
         """Characters kept of a stack trace; without the key, what is exported is not cut."""
-        return self.config.get("max_traceback_length", constants.MAX_TRACEBACK_LENGTH)  # type: ignore[no-any-return]
+        return self.config.get("max_traceback_length", MAX_TRACEBACK_LENGTH)  # type: ignore[no-any-return]
 
     @property
     def sampler(self) -> Any:
@@ -191,24 +244,25 @@ class Config:
         Raises:
             ValueError: its type or its parameter cannot be used.
         """
-        section = self.config.get("sampler", {})
+        section = self.config.get("sampler") or {}
         if isinstance(section, Sampler):
             return section
-        kind, param = section.get("type"), section.get("param")
+        kind: Any = section.get("type")
+        param: Any = section.get("param")
         if not kind:
             return None
-        if kind == constants.SAMPLER_TYPE_CONST:
+        if kind == SAMPLER_TYPE_CONST:
             return ConstSampler(get_boolean(param, False))
-        if kind == constants.SAMPLER_TYPE_PROBABILISTIC:
+        if kind == SAMPLER_TYPE_PROBABILISTIC:
             return ProbabilisticSampler(float(param))
-        if kind in (constants.SAMPLER_TYPE_RATE_LIMITING, "rate_limiting"):
+        if kind in (SAMPLER_TYPE_RATE_LIMITING, "rate_limiting"):
             return RateLimitingSampler(float(param))
         raise ConfigError(f"Unknown sampler type {kind}, expected const, probabilistic, ratelimiting or none at all")
 
     @property
     def sampling_refresh_interval(self) -> float:
         """Seconds between two questions to the sampling endpoint."""
-        return self.config.get("sampling_refresh_interval", constants.DEFAULT_SAMPLING_INTERVAL)  # type: ignore[no-any-return]
+        return self.config.get("sampling_refresh_interval", DEFAULT_SAMPLING_INTERVAL)  # type: ignore[no-any-return]
 
     @property
     def max_operations(self) -> Any:
@@ -222,7 +276,9 @@ class Config:
     @property
     def local_agent_enabled(self) -> bool:
         """What ``local_agent.enabled`` says; jaeger-client never obeyed it."""
-        return get_boolean(_item(self.local_agent_group(), "enabled"), LOCAL_AGENT_DEFAULT_ENABLED)
+        group = self.local_agent_group()
+        named = isinstance(group, Mapping) and "enabled" in group
+        return get_boolean(group["enabled"], LOCAL_AGENT_DEFAULT_ENABLED) if named else LOCAL_AGENT_DEFAULT_ENABLED
 
     @property
     def local_agent_sampling_port(self) -> int:
@@ -249,7 +305,7 @@ class Config:
         tags = dict(self.config.get("tags") or {})
         for item in os.environ.get("JAEGER_TAGS", "").split(","):
             key, equals, value = item.partition("=")
-            if equals and key.strip():
+            if equals:
                 tags[key.strip()] = value.strip()
         return tags
 
@@ -257,7 +313,7 @@ class Config:
     def propagation(self) -> dict[str, Any]:
         """The codecs that ``propagation: b3`` asks for."""
         if self.config.get("propagation") == "b3":
-            return {opentracing.Format.HTTP_HEADERS: B3Codec(generate_128bit_trace_id=self.generate_128bit_trace_id)}
+            return {Format.HTTP_HEADERS: B3Codec(generate_128bit_trace_id=self.generate_128bit_trace_id)}
         return {}
 
     def throttler_group(self) -> Any:
@@ -276,7 +332,7 @@ class Config:
         group = self.throttler_group()
         if group is None:
             return None
-        return _integer(_item(group, "refresh_interval"), constants.DEFAULT_THROTTLER_REFRESH_INTERVAL)
+        return _integer(_item(group, "refresh_interval"), DEFAULT_THROTTLER_REFRESH_INTERVAL)
 
     @staticmethod
     def initialized() -> bool:
@@ -376,5 +432,5 @@ def _item(group: Any, key: str) -> Any:
 def _integer(value: Any, default: int) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default

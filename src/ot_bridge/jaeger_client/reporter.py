@@ -17,13 +17,29 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from ot_bridge import bootstrap
 from ot_bridge.config import Settings
 from ot_bridge.export import build_processors, shutdown_processors
-from ot_bridge.jaeger_client.ioloop_util import future_result
+from ot_bridge.jaeger_client.constants import DEFAULT_FLUSH_INTERVAL
+from ot_bridge.jaeger_client.ioloop_util import future_of_all, future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
 from ot_bridge.jaeger_client.span import Span, otel_face
+from ot_bridge.jaeger_client.utils import ErrorReporter
 from ot_bridge.jaeger_config.addresses import host_of, otlp_endpoint
 from ot_bridge.telemetry import warn_once
 
-__all__ = ["BaseReporter", "CompositeReporter", "InMemoryReporter", "LoggingReporter", "NullReporter", "Reporter"]
+__all__ = [
+    "DEFAULT_FLUSH_INTERVAL",
+    "BaseReporter",
+    "CompositeReporter",
+    "ErrorReporter",
+    "InMemoryReporter",
+    "LegacyMetricsFactory",
+    "LoggingReporter",
+    "Metrics",
+    "MetricsFactory",
+    "NullReporter",
+    "Reporter",
+    "ReporterMetrics",
+    "Span",
+]
 
 default_logger: Final = logging.getLogger("jaeger_tracing")
 
@@ -97,10 +113,10 @@ class Reporter(BaseReporter):
         batch_size: spans sent at once; None for ``OTEL_BSP_MAX_EXPORT_BATCH_SIZE``.
         flush_interval: seconds between batches; None for ``OTEL_BSP_SCHEDULE_DELAY``.
         io_loop: not used.
-        error_reporter: not used: exporters log their errors themselves.
+        error_reporter: kept, and not used: exporters log their errors themselves.
         metrics: deprecated, see ``metrics_factory``.
         metrics_factory: is given how many spans were sent, lost and dropped.
-        **kwargs: ``logger`` is taken and not used.
+        **kwargs: ``logger`` is kept, and not used.
 
     Raises:
         ValueError: the queue is smaller than a batch.
@@ -124,6 +140,7 @@ class Reporter(BaseReporter):
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(metrics or Metrics())
         self.metrics = ReporterMetrics(self.metrics_factory)
         self.queue_capacity, self.batch_size, self.flush_interval = queue_capacity, batch_size, flush_interval
+        self.error_reporter, self.logger = error_reporter, kwargs.get("logger") or default_logger
         existing = getattr(bootstrap.foreign_provider(), "_active_span_processor", None)
         if existing is None:
             endpoint, origin = _endpoint_beside(channel)
@@ -131,6 +148,7 @@ class Reporter(BaseReporter):
                 endpoint,
                 endpoint_origin=origin,
                 defaults=_batch_values(queue_capacity, batch_size, flush_interval),
+                deferred=True,
                 watch=lambda exporter: _CountedExporter(exporter, self),
             )
         else:
@@ -192,8 +210,7 @@ class CompositeReporter(BaseReporter):
             reporter.report_span(span)
 
     def close(self) -> Any:
-        results = [_result_of(reporter.close()) for reporter in self.reporters]
-        return future_result(all(results))
+        return future_of_all([reporter.close() for reporter in self.reporters])
 
 
 class ReporterMetrics:
@@ -275,10 +292,3 @@ def _queue_of(processor: SpanProcessor) -> deque[ReadableSpan] | None:
     """Return the queue of the SDK's batch processor, None where there is no such thing: then nothing is counted."""
     queue = getattr(getattr(processor, "_batch_processor", None), "_queue", None)
     return queue if isinstance(queue, deque) else None
-
-
-def _result_of(future: Any) -> bool:
-    try:
-        return future is None or future.result() is not False
-    except Exception:  # a reporter of the application's own, with a future of any make
-        return False

@@ -19,6 +19,10 @@ from ot_bridge.jaeger_client.constants import (
     SAMPLER_TYPE_PROBABILISTIC,
     SAMPLER_TYPE_RATE_LIMITING,
 )
+from ot_bridge.jaeger_client.local_agent_net import http_address
+from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
+from ot_bridge.jaeger_client.rate_limiter import RateLimiter
+from ot_bridge.jaeger_client.utils import ErrorReporter
 from ot_bridge.sampling.decisions import (
     DEFAULT_MAX_OPERATIONS,
     Const,
@@ -28,20 +32,49 @@ from ot_bridge.sampling.decisions import (
     Probabilistic,
     RateLimiting,
 )
+from ot_bridge.sampling.polling import AnswerError
 from ot_bridge.sampling.remote import Remote
+from ot_bridge.sampling.strategy import Strategy
+from ot_bridge.values import clean_key, clean_value
 
 __all__ = [
+    "DEFAULT_LOWER_BOUND",
+    "DEFAULT_LOWER_BOUND_STR",
+    "DEFAULT_MAX_OPERATIONS",
+    "DEFAULT_SAMPLING_INTERVAL",
+    "DEFAULT_SAMPLING_PROBABILITY",
+    "DEFAULT_SAMPLING_PROBABILITY_STR",
+    "MAX_TRACES_PER_SECOND_STR",
+    "OPERATION_SAMPLING_STR",
+    "OPERATION_STR",
+    "PROBABILISTIC_SAMPLING_STR",
+    "PROBABILISTIC_SAMPLING_STRATEGY",
+    "RATE_LIMITING_SAMPLING_STR",
+    "RATE_LIMITING_SAMPLING_STRATEGY",
+    "SAMPLER_PARAM_TAG_KEY",
     "SAMPLER_TYPE_CONST",
     "SAMPLER_TYPE_LOWER_BOUND",
     "SAMPLER_TYPE_PROBABILISTIC",
     "SAMPLER_TYPE_RATE_LIMITING",
+    "SAMPLER_TYPE_TAG_KEY",
+    "SAMPLING_RATE_STR",
+    "STRATEGIES_STR",
+    "STRATEGY_TYPE_STR",
     "AdaptiveSampler",
     "ConstSampler",
+    "ErrorReporter",
     "GuaranteedThroughputProbabilisticSampler",
+    "LegacyMetricsFactory",
+    "Metrics",
+    "MetricsFactory",
     "ProbabilisticSampler",
+    "RateLimiter",
     "RateLimitingSampler",
     "RemoteControlledSampler",
     "Sampler",
+    "SamplerMetrics",
+    "get_rate_limit",
+    "get_sampling_probability",
 ]
 
 SAMPLER_TYPE_TAG_KEY: Final = "sampler.type"
@@ -49,7 +82,21 @@ SAMPLER_PARAM_TAG_KEY: Final = "sampler.param"
 DEFAULT_SAMPLING_PROBABILITY: Final = 0.001
 DEFAULT_LOWER_BOUND: Final = 1.0 / 600  # traces per second: one in ten minutes
 
-_logger = logging.getLogger("jaeger_tracing")
+# The words of the agent's JSON.
+STRATEGIES_STR: Final = "perOperationStrategies"
+OPERATION_STR: Final = "operation"
+DEFAULT_LOWER_BOUND_STR: Final = "defaultLowerBoundTracesPerSecond"
+PROBABILISTIC_SAMPLING_STR: Final = "probabilisticSampling"
+SAMPLING_RATE_STR: Final = "samplingRate"
+DEFAULT_SAMPLING_PROBABILITY_STR: Final = "defaultSamplingProbability"
+OPERATION_SAMPLING_STR: Final = "operationSampling"
+MAX_TRACES_PER_SECOND_STR: Final = "maxTracesPerSecond"
+RATE_LIMITING_SAMPLING_STR: Final = "rateLimitingSampling"
+STRATEGY_TYPE_STR: Final = "strategyType"
+PROBABILISTIC_SAMPLING_STRATEGY: Final = "PROBABILISTIC"
+RATE_LIMITING_SAMPLING_STRATEGY: Final = "RATE_LIMITING"
+
+default_logger: Final = logging.getLogger("jaeger_tracing")
 
 
 class Sampler:
@@ -168,6 +215,7 @@ class AdaptiveSampler(DecidingSampler):
     def __init__(self, strategies: Mapping[str, Any], max_operations: int = DEFAULT_MAX_OPERATIONS) -> None:
         self.max_operations = max_operations
         rate, bound, rates = _strategies(strategies)
+        self.default_sampling_probability, self.lower_bound = rate, bound
         shown = f"{rate:f}, {bound:f}, {max_operations}"
         super().__init__(PerOperation(rate, bound, rates, max_operations=max_operations), shown)
 
@@ -175,6 +223,7 @@ class AdaptiveSampler(DecidingSampler):
         """Take new strategies; operations that they do not name are kept."""
         rate, bound, rates = _strategies(strategies)
         self.decider.update(rate, bound, rates)
+        self.default_sampling_probability, self.lower_bound = rate, bound
         self._shown = f"{rate:f}, {bound:f}, {self.max_operations}"
 
 
@@ -185,7 +234,8 @@ class RemoteControlledSampler(DecidingSampler):
         channel: where the agent is, see :class:`.local_agent_net.LocalAgentSender`.
         service_name: whose strategy to ask for.
         **kwargs: ``init_sampler`` decides until the first answer, default 1 in 1000; ``sampling_refresh_interval`` in
-            seconds; ``max_operations``. Others are taken and not used.
+            seconds; ``max_operations``; ``metrics_factory``, or the deprecated ``metrics``, is given how the questions
+            went. Others are taken and not used.
     """
 
     decider: Remote
@@ -194,8 +244,13 @@ class RemoteControlledSampler(DecidingSampler):
         self.service_name = service_name
         self.sampling_refresh_interval = kwargs.get("sampling_refresh_interval") or DEFAULT_SAMPLING_INTERVAL
         self.max_operations = kwargs.get("max_operations") or DEFAULT_MAX_OPERATIONS
+        self.logger = kwargs.get("logger") or default_logger
+        self.error_reporter = kwargs.get("error_reporter") or ErrorReporter(Metrics())
+        self.metrics_factory = kwargs.get("metrics_factory") or LegacyMetricsFactory(kwargs.get("metrics") or Metrics())
+        self.metrics = SamplerMetrics(self.metrics_factory)
         initial = kwargs.get("init_sampler")
-        decider = Remote(
+        decider = _CountedRemote(
+            self.metrics,
             sampling_endpoint(channel),
             service_name,
             interval_s=max(1.0, float(self.sampling_refresh_interval)),
@@ -212,6 +267,60 @@ class RemoteControlledSampler(DecidingSampler):
 
     def __str__(self) -> str:
         return f"RemoteControlledSampler({self.decider.current!r})"
+
+
+OWN_SAMPLERS: Final = frozenset(
+    {
+        ConstSampler,
+        ProbabilisticSampler,
+        RateLimitingSampler,
+        GuaranteedThroughputProbabilisticSampler,
+        AdaptiveSampler,
+        RemoteControlledSampler,
+    }
+)
+"""Those whose tags need no cleaning."""
+
+
+class SamplerMetrics:
+    """What a remote sampler counts."""
+
+    def __init__(self, metrics_factory: MetricsFactory) -> None:
+        def counter(name: str, result: str) -> Any:
+            return metrics_factory.create_counter(name=name, tags={"result": result})
+
+        self.sampler_retrieved = counter("jaeger:sampler_queries", "ok")
+        self.sampler_query_failure = counter("jaeger:sampler_queries", "err")
+        self.sampler_updated = counter("jaeger:sampler_updates", "ok")
+        self.sampler_update_failure = counter("jaeger:sampler_updates", "err")
+
+
+class _CountedRemote(Remote):
+    """Tells an application's metrics how the questions went."""
+
+    def __init__(self, metrics: SamplerMetrics, *args: Any, **kwargs: Any) -> None:
+        self._metrics = metrics
+        super().__init__(*args, **kwargs)
+
+    def update(self, strategy: Strategy) -> None:
+        before = type(self.current), self.current._parts()
+        super().update(strategy)
+        if isinstance(self.current, PerOperation) or before != (type(self.current), self.current._parts()):
+            self._metrics.sampler_updated(1)
+
+    def _take(self, body: bytes) -> None:
+        try:
+            super()._take(body)
+        except AnswerError as error:
+            if error.why != "json":
+                self._metrics.sampler_retrieved(1)
+            raise
+        self._metrics.sampler_retrieved(1)
+
+    def _failed(self, why: str, message: str) -> None:
+        metrics = self._metrics
+        (metrics.sampler_update_failure if why in ("shape", "values") else metrics.sampler_query_failure)(1)
+        super()._failed(why, message)
 
 
 class OtelSampler(Sampler):
@@ -241,7 +350,8 @@ class _Asked(Decider):
         self.sampler = sampler
 
     def decide(self, trace_id: int, operation: str) -> tuple[bool, Any]:
-        return self.sampler.is_sampled(trace_id, operation)  # type: ignore[no-any-return]
+        sampled, tags = self.sampler.is_sampled(trace_id, operation)
+        return sampled, cleaned(tags)
 
     def close(self) -> None:
         self.sampler.close()
@@ -250,25 +360,34 @@ class _Asked(Decider):
         return {"sampler": self.sampler}
 
 
+def cleaned(tags: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the tags of an application's own sampler as attributes take them."""
+    return {clean_key(key): clean_value(value) for key, value in tags.items()}
+
+
 def sampling_endpoint(channel: Any) -> str:
     """Return the URL of the agent's sampling endpoint."""
-    return f"http://{_host_of(channel)}:{getattr(channel, 'sampling_port', 5778)}/sampling"
+    return f"{http_address(getattr(channel, 'host', None), getattr(channel, 'sampling_port', 5778))}/sampling"
 
 
 def credits_endpoint(channel: Any) -> str:
     """Return the URL of the agent's throttling credits."""
-    return f"http://{_host_of(channel)}:{getattr(channel, 'throttling_port', None) or 5778}/credits"
+    return f"{http_address(getattr(channel, 'host', None), getattr(channel, 'throttling_port', None) or 5778)}/credits"
 
 
-def _host_of(channel: Any) -> str:
-    host = getattr(channel, "host", None) or "localhost"
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+def get_sampling_probability(strategy: Mapping[str, Any] | None = None) -> float:
+    """Return the rate that a strategy of the agent's JSON has, 0.001 without one."""
+    found = (strategy or {}).get(PROBABILISTIC_SAMPLING_STR) or {}
+    return found.get(SAMPLING_RATE_STR, DEFAULT_SAMPLING_PROBABILITY)  # type: ignore[no-any-return]
+
+
+def get_rate_limit(strategy: Mapping[str, Any] | None = None) -> float:
+    """Return the traces per second that a strategy of the agent's JSON has, one in ten minutes without."""
+    found = (strategy or {}).get(RATE_LIMITING_SAMPLING_STR) or {}
+    return found.get(MAX_TRACES_PER_SECOND_STR, DEFAULT_LOWER_BOUND)  # type: ignore[no-any-return]
 
 
 def _strategies(found: Mapping[str, Any]) -> tuple[float, float, dict[str, float]]:
-    rates = {
-        one["operation"]: one.get("probabilisticSampling", {}).get("samplingRate", DEFAULT_SAMPLING_PROBABILITY)
-        for one in found.get("perOperationStrategies", [])
-    }
-    rate = found.get("defaultSamplingProbability", DEFAULT_SAMPLING_PROBABILITY)
-    return rate, found.get("defaultLowerBoundTracesPerSecond", DEFAULT_LOWER_BOUND), rates
+    rates = {one.get(OPERATION_STR): get_sampling_probability(one) for one in found.get(STRATEGIES_STR, [])}
+    rate = found.get(DEFAULT_SAMPLING_PROBABILITY_STR, DEFAULT_SAMPLING_PROBABILITY)
+    return rate, found.get(DEFAULT_LOWER_BOUND_STR, DEFAULT_LOWER_BOUND), rates

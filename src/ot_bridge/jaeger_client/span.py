@@ -7,13 +7,16 @@ span, see :func:`otel_face`: an object of the bridge's class which shares all of
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
+from opentelemetry.trace import SpanContext as OtelSpanContext
 from opentelemetry.trace import SpanKind
+from opentracing.tracer import Reference
 
 from ot_bridge.context import BridgeSpanContext
 from ot_bridge.jaeger_client import thrift
@@ -21,20 +24,33 @@ from ot_bridge.jaeger_client.codecs import span_context_to_string
 from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
-from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
+from ot_bridge.not_carried import reason_for
+from ot_bridge.recording import READ_ONLY, RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
-from ot_bridge.telemetry import count
-from ot_bridge.values import to_ns
+from ot_bridge.telemetry import count, warn_once
+from ot_bridge.values import clean_value, to_ns
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
     from ot_bridge.jaeger_client.tracer import Tracer
 
-__all__ = ["DEBUG_FLAG", "SAMPLED_FLAG", "RecordedSpan", "Span", "SpanView", "UnrecordedSpan", "otel_face"]
+__all__ = [
+    "DEBUG_FLAG",
+    "SAMPLED_FLAG",
+    "RecordedSpan",
+    "Reference",
+    "Span",
+    "SpanContext",
+    "SpanView",
+    "UnrecordedSpan",
+    "otel_face",
+]
 
+logger: Final = logging.getLogger("jaeger_tracing")
+
+_S: Final = 10**9  # nanoseconds
 _PRIORITY: Final = "sampling.priority"
 _PLAIN: Final = frozenset({str, int, float, bool})
-_SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
 
 
 class Span(BridgeSpan):
@@ -52,16 +68,20 @@ class Span(BridgeSpan):
     references: list[opentracing.Reference] | None = None
     _start_time: int = 0
     _end_time: int | None = None
+    _seen_first: dict[Any, Any] | None = None  # what it started with
+    _added_tags: tuple[tuple[str, Any], ...] = ()  # by the tracer, to a root
     _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
-    _seen_logs: list[tuple[Any, list[tuple[Any, Any]]]] | None = None
+    _seen_logs: list[tuple[Any, dict[Any, Any]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
     _update_lock: threading.Lock | None = None
     _ending: Span  # there while the span is handed to the processors
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is not Span:
-            return super().__new__(cls)
-        return _built(*args, **kwargs)
+        if cls is Span:
+            return _built(*args, **kwargs)
+        if not issubclass(cls, RecordingSpan | UnsampledSpan | WrappedSpan):
+            raise TypeError(f"cannot build a {cls.__qualname__}: no class can be derived from Span here{_derived}")
+        return super().__new__(cls)
 
     @property
     def context(self) -> SpanContext:
@@ -80,7 +100,7 @@ class Span(BridgeSpan):
     @property
     def start_time(self) -> float:
         """When it started: Unix time in seconds."""
-        return self._start_time / 1e9
+        return self._start_time / _S  # of integers: a float of nanoseconds would be off by a microsecond
 
     @start_time.setter
     def start_time(self, seconds: Any) -> None:
@@ -89,7 +109,9 @@ class Span(BridgeSpan):
     @property
     def end_time(self) -> float | None:
         """When it finished: Unix time in seconds; None while it runs, and when it is not sampled."""
-        return None if self._end_time is None else self._end_time / 1e9
+        if self._end_time is None or not self._context.sampled:
+            return None
+        return self._end_time / _S
 
     @end_time.setter
     def end_time(self, seconds: Any) -> None:
@@ -99,22 +121,35 @@ class Span(BridgeSpan):
     @property
     def finished(self) -> bool:
         """Whether it has finished; never so when it is not sampled."""
-        return self._end_time is not None
+        return self._end_time is not None and self._context.sampled
+
+    @finished.setter
+    def finished(self, value: Any) -> None:
+        _refuse("finished", value, "call finish()")
 
     @property
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
-        limit = self.tracer.max_tag_value_length
-        return [thrift.make_tag(key, value, limit) for key, value in self._seen_tags or ()]
+        limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
+        seen = (*(self._seen_first or {}).items(), *self._added_tags, *(self._seen_tags or ()))
+        return [thrift.make_tag(key, value, *limits) for key, value in seen]
+
+    @tags.setter
+    def tags(self, value: Any) -> None:
+        _refuse("tags", value, "call set_tag()")
 
     @property
     def logs(self) -> list[Log]:
         """The logs, in order; a list of the caller's own."""
-        limit = self.tracer.max_tag_value_length
+        limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
         return [
-            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, limit) for key, value in fields])
+            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, *limits) for key, value in fields.items()])
             for at, fields in self._seen_logs or ()
         ]
+
+    @logs.setter
+    def logs(self, value: Any) -> None:
+        _refuse("logs", value, "call log_kv()")
 
     @property
     def update_lock(self) -> threading.Lock:
@@ -154,28 +189,38 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
     def set_tag(self, key: Any, value: Any) -> RecordedSpan:
         """Set a tag; what ``sampling.priority`` means is Jaeger's rule."""
         if key == _PRIORITY:
-            value = read_priority(value)
-            if value is None or (value and (self.is_debug() or not self.tracer.is_debug_allowed(self.operation_name))):
-                return self
+            return self._set_priority(value)
         RecordingSpan.set_tag(self, key, value)
-        if self._end_time is None:
-            if self._seen_tags is None:
-                self._seen_tags = []
-            self._seen_tags.append((key, value if type(value) in _PLAIN else thrift.plain_value(value)))
+        if self._end_time is None and self._context[3] & 1:
+            if type(value) not in _PLAIN:
+                value = thrift.plain_value(value, self.tracer.max_traceback_length)
+            seen = self._seen_tags
+            if seen is None:
+                seen = self.__dict__.setdefault("_seen_tags", [])  # one list, whichever thread comes first
+            seen.append((key, value))
+        return self
+
+    def _set_priority(self, value: Any) -> RecordedSpan:
+        wanted = read_priority(value)
+        if wanted is None or self._end_time is not None:
+            return self
+        if not wanted:
+            RecordingSpan.set_tag(self, _PRIORITY, 0)
+        elif not self.is_debug() and self.tracer.is_debug_allowed(self.operation_name):
+            RecordingSpan.set_tag(self, _PRIORITY, 1)
+            self._attributes[_PRIORITY] = clean_value(value)
+            self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
         return self
 
     def log_kv(self, key_values: Any, timestamp: Any = None) -> RecordedSpan:
         """Add a log; ``timestamp`` is a Unix time in seconds, default now."""
         RecordingSpan.log_kv(self, key_values, timestamp)
-        if self._end_time is None:
+        if self._end_time is None and self._context[3] & 1:
             try:
-                fields = [
-                    (key, value if type(value) in _PLAIN else thrift.plain_value(value))
-                    for key, value in key_values.items()
-                ]
-                if self._seen_logs is None:
-                    self._seen_logs = []
-                self._seen_logs.append((timestamp or time(), fields))
+                seen = self._seen_logs
+                if seen is None:
+                    seen = self.__dict__.setdefault("_seen_logs", [])
+                seen.append((timestamp or time(), _kept(key_values, self._tracer)))
             except Exception:
                 count("dropin.log_not_seen")
         return self
@@ -183,6 +228,23 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: whoever makes it has filled it, and after that Python calls this for ``Span(...)``."""
 
+
+class _Readable:
+    """A property that gives way: applications write ``span.resource`` and the like, and read back what they wrote.
+
+    Processors and exporters are given the span's other face, where the name means what OpenTelemetry means by it.
+    """
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+
+    def __get__(self, span: Any, owner: type | None = None) -> Any:
+        return self if span is None else self._read(span)
+
+
+for _name in READ_ONLY:
+    if _name not in vars(Span):
+        setattr(RecordedSpan, _name, _Readable(getattr(RecordingSpan, _name).fget))
 
 RECORDING_CLASSES.add(RecordedSpan)
 
@@ -203,7 +265,8 @@ class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
                 self.__class__ = RecordedSpan  # type: ignore[assignment]
                 recorder.promote(cast("RecordingSpan", self), self._start_time)
                 RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
-                self._seen_tags = [(_PRIORITY, 1)]
+                cast("RecordingSpan", self)._attributes[key] = clean_value(value)
+                self._seen_tags = [(_PRIORITY, thrift.plain_value(value))]
         return self
 
 
@@ -224,6 +287,10 @@ def otel_face(span: Any) -> Any:
     return face
 
 
+def _refuse(name: str, value: Any, instead: str) -> None:
+    warn_once(f"dropin.span.{name}", "Span.%s cannot be set to %s: %s", name, type(value).__name__, instead)
+
+
 def read_priority(value: Any) -> int | None:
     """Return 1 or 0 for what a ``sampling.priority`` asks for; None to ignore it. By Jaeger's rule -1 is 1, too."""
     try:
@@ -232,19 +299,29 @@ def read_priority(value: Any) -> int | None:
         return None
 
 
-def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
-    """Keep the tags that a recorded span started with, and those of the sampler, for who reads ``span.tags``."""
-    if type(span) is not RecordedSpan or not (tags or _SAMPLER_TAGS[0] in span._attributes):
-        return
+_derived: Final = reason_for("span.Span (derived)")
+
+
+def see_initial(span: RecordedSpan, tags: Any) -> None:
+    """Keep the tags that a span started with, for who reads ``span.tags``."""
     try:
-        plain = thrift.plain_value
-        seen = [(key, value if type(value) in _PLAIN else plain(value)) for key, value in (tags or {}).items()]
-        attributes = span._attributes
-        if _SAMPLER_TAGS[0] in attributes:
-            seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
-        span._seen_tags = seen
+        seen = _kept(tags, span._tracer)
+        if _PRIORITY in seen:
+            if _PRIORITY in span._attributes:
+                span._attributes[_PRIORITY] = clean_value(tags[_PRIORITY])  # as it was set, not what it was read as
+            else:
+                del seen[_PRIORITY]
+        span._seen_first = seen
     except Exception:
         count("dropin.tags_not_seen")
+
+
+def _kept(values: Any, tracer: Any) -> dict[Any, Any]:
+    """Return the values as Jaeger would have kept them, and nobody's objects: most are plain, and only copied."""
+    if type(values) is dict and _PLAIN.issuperset(map(type, values.values())):
+        return values.copy()
+    limit = tracer.max_traceback_length
+    return {key: value if type(value) in _PLAIN else thrift.plain_value(value, limit) for key, value in values.items()}
 
 
 def _built(
@@ -260,6 +337,9 @@ def _built(
     span._name = operation_name_of(operation_name)
     span._context = BridgeSpanContext.of(context, context.items)
     span.references = references
+    parent_id = getattr(context, "parent_id", None)
+    if parent_id:
+        span._parent = OtelSpanContext(context.trace_id, parent_id, is_remote=False, trace_flags=context.trace_flags)
     start_ns = (to_ns(start_time) if start_time else None) or time_ns()
     if tracer._recorder is None:
         raise TypeError("a Span can only be built for a tracer that records: OTEL_SDK_DISABLED is set")

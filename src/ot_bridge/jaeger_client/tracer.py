@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import random
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import opentracing
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
+from opentelemetry.sdk.trace.sampling import Sampler as OtelSamplerApi
 from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.trace import TracerProvider as TracerProviderApi
 from opentracing.ext import tags as ext_tags
+from opentracing.propagation import Format, UnsupportedFormatException
+from opentracing.scope_manager import ScopeManager
+from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
+from ot_bridge.context import BridgeSpanContext
+from ot_bridge.errors import CorruptedContextError
 from ot_bridge.jaeger_client import constants
 from ot_bridge.jaeger_client.codecs import (
     B3Codec,
@@ -30,10 +36,13 @@ from ot_bridge.jaeger_client.codecs import (
     ZipkinSpanFormat,
     header_name,
 )
-from ot_bridge.jaeger_client.ioloop_util import future_result
+from ot_bridge.jaeger_client.ioloop_util import future_of_all, future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
-from ot_bridge.jaeger_client.sampler import DecidingSampler
+from ot_bridge.jaeger_client.reporter import BaseReporter
+from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, SAMPLER_PARAM_TAG_KEY, SAMPLER_TYPE_TAG_KEY, Sampler
 from ot_bridge.jaeger_client.span import (
+    DEBUG_FLAG,
+    SAMPLED_FLAG,
     RecordedSpan,
     Span,
     SpanView,
@@ -43,16 +52,44 @@ from ot_bridge.jaeger_client.span import (
     see_initial,
 )
 from ot_bridge.jaeger_client.span_context import SpanContext
+from ot_bridge.jaeger_client.throttler import Throttler
+from ot_bridge.jaeger_client.utils import local_ip
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.tracer import BridgeTracer
 from ot_bridge.values import clean_key, clean_value
 
-__all__ = ["Reference", "Tracer"]
+__all__ = [
+    "DEBUG_FLAG",
+    "SAMPLED_FLAG",
+    "BaseReporter",
+    "BinaryCodec",
+    "Codec",
+    "Format",
+    "LegacyMetricsFactory",
+    "Metrics",
+    "MetricsFactory",
+    "Reference",
+    "Sampler",
+    "ScopeManager",
+    "Span",
+    "SpanContext",
+    "TextCodec",
+    "ThreadLocalScopeManager",
+    "Throttler",
+    "Tracer",
+    "TracerMetrics",
+    "UnsupportedFormatException",
+    "ZipkinCodec",
+    "ZipkinSpanFormat",
+    "local_ip",
+]
+
+logger: Final = logging.getLogger("jaeger_tracing")
 
 _B3: Final = (("b3", "jaeger", "tracecontext", "baggage"), ("b3multi", "jaeger", "tracecontext", "baggage"))
-_OWN_FORMATS: Final = (opentracing.Format.TEXT_MAP, opentracing.Format.HTTP_HEADERS, opentracing.Format.BINARY)
+_OWN_FORMATS: Final = (Format.TEXT_MAP, Format.HTTP_HEADERS, Format.BINARY)
 _PRIORITY: Final = ext_tags.SAMPLING_PRIORITY
 # Jaeger's process tags -> resource attributes, as the Collector's translator names them.
 _RESOURCE: Final = {constants.JAEGER_HOSTNAME_TAG_KEY: "host.name", constants.JAEGER_VERSION_TAG_KEY: ""}
@@ -106,10 +143,11 @@ class Tracer(BridgeTracer):
         max_tag_value_length: int | None = None,
         max_traceback_length: int | None = None,
         throttler: Any = None,
-        scope_manager: opentracing.ScopeManager | None = None,
+        scope_manager: ScopeManager | None = None,
     ) -> None:
         self.service_name = service_name
         self.reporter = reporter
+        self._first_reporter: Any = reporter
         self.sampler = sampler
         self.throttler = throttler
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(metrics or Metrics())
@@ -132,9 +170,9 @@ class Tracer(BridgeTracer):
             "debug_id_header": header_name(debug_id_header),
         }
         self.codecs: dict[str, Any] = {
-            opentracing.Format.TEXT_MAP: TextCodec(False, **headers),
-            opentracing.Format.HTTP_HEADERS: TextCodec(True, **headers),
-            opentracing.Format.BINARY: BinaryCodec(),
+            Format.TEXT_MAP: TextCodec(False, **headers),
+            Format.HTTP_HEADERS: TextCodec(True, **headers),
+            Format.BINARY: BinaryCodec(),
             ZipkinSpanFormat: ZipkinCodec(),
             **(extra_codecs or {}),
         }
@@ -149,6 +187,9 @@ class Tracer(BridgeTracer):
             for name, codec in self.codecs.items()
             if name in _OWN_FORMATS and isinstance(codec, TextCodec | BinaryCodec | B3Codec)
         }
+        self._b3 = isinstance(self.codecs[Format.HTTP_HEADERS], B3Codec)
+        if self._b3:  # it is for HTTP_HEADERS alone
+            del self._own_codecs[Format.TEXT_MAP]
         if throttler is not None:
             self.tags[constants.CLIENT_UUID_TAG_KEY] = client_id = self.random.getrandbits(63)
             throttler.set_client_id(client_id)
@@ -160,14 +201,14 @@ class Tracer(BridgeTracer):
             "max_traceback_length": max_traceback_length,
             **headers,
         }
-        if isinstance(self.codecs[opentracing.Format.HTTP_HEADERS], B3Codec):
+        if self._b3:
             settings["extract"], settings["inject"] = _B3
         set_by_hand = [name for name in settings if os.environ.get(ENV_PREFIX + name.upper())]
         provider = build_provider(
             service_name,
             lambda: (_ToReporter(self),),
             sampler=_AskedSampler(self),
-            resource=_resource_of(self.tags),
+            resource=_resource_of(self.tags, max_tag_value_length),
         )
         super().__init__(
             provider,
@@ -192,24 +233,42 @@ class Tracer(BridgeTracer):
         ignore_active_span: bool = False,
     ) -> Span:
         """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
-        if tags and _PRIORITY in tags:
-            tags = _with_priority(tags)
-        span: Any = super().start_span(operation_name, child_of, references, tags, start_time, ignore_active_span)
-        see_initial(span, tags)
-        if references:
+        read = tags if tags is None or (type(tags) is dict and _PRIORITY not in tags) else _with_priority(tags)
+        if references is not None:
             listed = references if isinstance(references, list) else [references]
-            span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            listed = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            if listed and isinstance(child_of, BridgeSpanContext) and not child_of.is_valid:
+                child_of, ignore_active_span = None, True  # the first reference is the parent then
+        span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
+        if type(span) is RecordedSpan:
+            span._seen_tags, span._seen_logs = [], []
+            if tags is not None:
+                see_initial(span, tags)
+            if span._parent is None:
+                attributes = span._attributes  # read now: a span with many tags drops the oldest
+                kind = attributes.get(SAMPLER_TYPE_TAG_KEY)
+                if kind is not None:
+                    param = attributes.get(SAMPLER_PARAM_TAG_KEY)
+                    span._added_tags = ((SAMPLER_TYPE_TAG_KEY, kind), (SAMPLER_PARAM_TAG_KEY, param))
+                elif constants.DEBUG_ID_HEADER_KEY in attributes:
+                    span._added_tags = ((self.debug_id_header, attributes[constants.DEBUG_ID_HEADER_KEY]),)
+        elif start_time is not None and type(span) is UnrecordedSpan:
+            span.start_time = start_time
+        if references is not None:
+            span.references = listed or None
         if self._counts:
-            self._emit_span_metrics(
-                span, join=bool(tags) and tags.get(ext_tags.SPAN_KIND) == ext_tags.SPAN_KIND_RPC_SERVER
-            )
+            self._emit_span_metrics(span, tags)
         return span  # type: ignore[no-any-return]
 
     def inject(self, span_context: Any, format: Any, carrier: Any) -> None:
         """Write the headers that a context is sent with; see :meth:`ot_bridge.BridgeTracer.inject`."""
         codec = self._own_codec(format)
         if codec is None:
+            if type(span_context) is SpanContext:
+                span_context = span_context.as_core()  # the class that the short ways know
             super().inject(span_context, format, carrier)
+            if self._b3 and format == Format.HTTP_HEADERS:
+                B3Codec.spell(carrier)
             return
         context = context_of(span_context)
         if context is not None:
@@ -226,7 +285,12 @@ class Tracer(BridgeTracer):
         codec = self._own_codec(format)
         if codec is not None:
             return codec.extract(carrier)  # type: ignore[no-any-return]
-        context = super().extract(format, carrier)
+        try:
+            context = super().extract(format, carrier)
+        except CorruptedContextError:
+            if not (self._b3 and B3Codec.is_incomplete(carrier)):
+                raise
+            return None
         return None if context is None else SpanContext.seen(context)
 
     def close(self, timeout_s: float | None = None) -> Any:
@@ -237,10 +301,13 @@ class Tracer(BridgeTracer):
         """
         for part in (self.sampler, self.throttler):
             _close_part(part)
-        done = super().close(timeout_s)
-        if not getattr(self.reporter, "processors", ()):
-            return self.reporter.close()
-        return future_result(done)
+        # First by the provider: it knows the time that there is, and processors that the application has added.
+        futures = [future_result(super().close(timeout_s))]
+        # Swapped while it ran, what an exporting one was given is still sent; others are only closed where they are.
+        first = self._first_reporter
+        if first is not self.reporter and getattr(first, "processors", None):
+            futures.append(_close_part(first))
+        return future_of_all([*futures, _close_part(self.reporter)])
 
     def report_span(self, span: Span) -> None:
         """Hand a finished span to the reporter."""
@@ -252,9 +319,16 @@ class Tracer(BridgeTracer):
         """Return a random number of 64 bits."""
         return self.random.getrandbits(constants.MAX_ID_BITS)
 
+    def _random_id(self, bitsize: int) -> int:
+        return self.random.getrandbits(bitsize)
+
     def is_debug_allowed(self, *args: Any, **kwargs: Any) -> bool:
-        """Tell whether a trace may be forced for an operation."""
-        return self.throttler is None or bool(self.throttler.is_allowed(*args, **kwargs))
+        """Tell whether a trace may be forced for an operation; a throttler that fails does not allow it."""
+        try:
+            return self.throttler is None or bool(self.throttler.is_allowed(*args, **kwargs))
+        except Exception:
+            warn_once("dropin.throttler", "the throttler failed; the trace is not forced", exc_info=True)
+            return False
 
     # --- inside
 
@@ -269,15 +343,18 @@ class Tracer(BridgeTracer):
         codec = self.codecs.get(format)
         return None if codec is self._own_codecs.get(format) else codec
 
-    def _emit_span_metrics(self, span: Span, join: bool = False) -> Span:
+    def _emit_span_metrics(self, span: Span, tags: Any) -> None:
         metrics, sampled = self.metrics, span.is_sampled()
-        (metrics.spans_started_sampled if sampled else metrics.spans_started_not_sampled)(1)
-        if not span.parent_id:
-            if join:
+        try:
+            (metrics.spans_started_sampled if sampled else metrics.spans_started_not_sampled)(1)
+            if span.parent_id:
+                return
+            if tags and tags.get(ext_tags.SPAN_KIND) == ext_tags.SPAN_KIND_RPC_SERVER:
                 (metrics.traces_joined_sampled if sampled else metrics.traces_joined_not_sampled)(1)
             else:
                 (metrics.traces_started_sampled if sampled else metrics.traces_started_not_sampled)(1)
-        return span
+        except Exception:
+            warn_once("dropin.metrics", "the application's metrics failed", exc_info=True)
 
 
 class TracerMetrics:
@@ -296,7 +373,7 @@ class TracerMetrics:
         self.spans_finished = counter("jaeger:finished_spans")
 
 
-class _AskedSampler(Sampler):
+class _AskedSampler(OtelSamplerApi):
     """Asks the tracer's present sampler about the traces that start here; all others keep their decision."""
 
     def __init__(self, tracer: Tracer) -> None:
@@ -326,7 +403,7 @@ class _AskedSampler(Sampler):
         try:
             sampler = self._tracer.sampler
             sampled, tags = sampler.is_sampled(trace_id, name)
-            if not sampled or isinstance(sampler, DecidingSampler):
+            if not sampled or type(sampler) in OWN_SAMPLERS:
                 return sampled, tags
             return True, {clean_key(key): clean_value(value) for key, value in tags.items()}
         except Exception:
@@ -415,24 +492,29 @@ def _host_tags() -> dict[str, str]:
     }
 
 
-def _resource_of(tags: Mapping[str, Any]) -> dict[str, Any]:
+def _resource_of(tags: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
     named = ((_RESOURCE.get(key, clean_key(key)), value) for key, value in tags.items())
-    return {name: clean_value(value) for name, value in named if name and value is not None}
+    return {name: clean_value(value, limit) for name, value in named if name and value is not None}
 
 
-def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return the tags with ``sampling.priority`` by Jaeger's rule."""
-    wanted = read_priority(tags[_PRIORITY])
-    others = {key: value for key, value in tags.items() if key != _PRIORITY}
+def _with_priority(tags: Any) -> Any:
+    """Return the tags with ``sampling.priority`` by Jaeger's rule; what is no mapping as it is."""
+    try:
+        if _PRIORITY not in tags:
+            return tags
+        wanted = read_priority(tags[_PRIORITY])
+        others = {key: value for key, value in tags.items() if key != _PRIORITY}
+    except Exception:
+        return tags
     return others if wanted is None else {**others, _PRIORITY: wanted}
 
 
-def _close_part(part: Any) -> None:
+def _close_part(part: Any) -> Any:
     try:
-        if part is not None:
-            part.close()
+        return None if part is None else part.close()
     except Exception:  # an application's own sampler; the base class of Jaeger's raises here
         count("dropin.close_failed")
+        return False
 
 
 def _close_at_exit(tracer: weakref.ref[Tracer]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ot_bridge.provider import host_attributes
 
-__all__ = ["ErrorReporter", "get_boolean", "local_ip"]
+__all__ = ["ErrorReporter", "get_boolean", "get_local_ip_by_socket", "local_ip"]
 
 _WORDS: Final = {"false": False, "0": False, "none": False, "true": True, "1": True}
 
@@ -21,6 +21,11 @@ def get_boolean(string: Any, default: bool) -> bool:
 def local_ip() -> str | None:
     """Return the address that this host has towards others, None without one."""
     return host_attributes().get("ip")
+
+
+def get_local_ip_by_socket() -> str | None:
+    """Return the same: there is no other way here."""
+    return local_ip()
 
 
 class ErrorReporter:

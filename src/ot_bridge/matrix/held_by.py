@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SAMPLERS", "SETTINGS", "TAGS", "TAIL", "VALUES"]
+__all__ = [
+    "FORMATS",
+    "JAEGER_CONFIG",
+    "LINES",
+    "LOGS",
+    "NEW_NAMES",
+    "REFERENCES",
+    "SAMPLERS",
+    "SETTINGS",
+    "TAGS",
+    "TAIL",
+    "VALUES",
+]
 
 Tests = Mapping[str, tuple[str, ...]]
 
@@ -286,3 +298,11 @@ SAMPLERS: Final[Tests] = {
         "test_sampling_remote::test_bad_answer_leaves_the_last_good_one",
     ),
 }
+
+JAEGER_CONFIG: Final = (
+    "test_jaeger_config_keys::test_value_is_carried",
+    "test_jaeger_config_keys::test_value_that_is_not_carried_has_a_row_that_says_why",
+    "test_jaeger_config_parity::test_both_read_the_same_from_the_same",
+    "test_jaeger_config_sources::test_variables_of_every_client_are_read_when_asked_for",
+    "test_jaeger_config_printed::test_printed_environment_gives_the_same_settings_provider_and_queue",
+)

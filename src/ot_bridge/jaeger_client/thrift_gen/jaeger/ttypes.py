@@ -1,4 +1,4 @@
-"""Tags and logs as code reads them from a span: the fields of Jaeger's thrift structures, in plain objects.
+"""Tags, logs and whole spans in the shape of Jaeger's thrift structures: plain objects, for code that reads them.
 
 Source: jaeger-idl, thrift/jaeger.thrift.
 """
@@ -6,9 +6,11 @@ Source: jaeger-idl, thrift/jaeger.thrift.
 from __future__ import annotations
 
 import dataclasses
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["Log", "SpanRefType", "Tag", "TagType"]
+from ot_bridge.not_carried import reason_for
+
+__all__ = ["Batch", "BatchSubmitResponse", "Log", "Process", "Span", "SpanRef", "SpanRefType", "Tag", "TagType"]
 
 
 class TagType:
@@ -34,8 +36,17 @@ class SpanRefType:
     _NAMES_TO_VALUES: Final = {name: value for value, name in _VALUES_TO_NAMES.items()}
 
 
+class _Struct:
+    __hash__ = object.__hash__
+
+    def __getattr__(self, name: str) -> Any:
+        kind = type(self).__name__
+        reason = reason_for(f"thrift_gen.jaeger.ttypes.{kind}.{name}")
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}{reason}")
+
+
 @dataclasses.dataclass(eq=True)
-class Tag:
+class Tag(_Struct):
     """One tag, or one field of a log: the value is in the field that ``vType`` names."""
 
     key: str | None = None
@@ -50,10 +61,70 @@ class Tag:
 
 
 @dataclasses.dataclass(eq=True)
-class Log:
+class Log(_Struct):
     """One log: Unix time in microseconds, and its fields."""
 
     timestamp: int | None = None
     fields: list[Tag] | None = None
+
+    __hash__ = object.__hash__
+
+
+@dataclasses.dataclass(eq=True)
+class SpanRef(_Struct):
+    """What a span refers to; ids are signed, of 64 bits."""
+
+    refType: int | None = None  # noqa: N815
+    traceIdLow: int | None = None  # noqa: N815
+    traceIdHigh: int | None = None  # noqa: N815
+    spanId: int | None = None  # noqa: N815
+
+    __hash__ = object.__hash__
+
+
+@dataclasses.dataclass(eq=True)
+class Span(_Struct):
+    """One span; ids are signed, of 64 bits, times in microseconds."""
+
+    traceIdLow: int | None = None  # noqa: N815
+    traceIdHigh: int | None = None  # noqa: N815
+    spanId: int | None = None  # noqa: N815
+    parentSpanId: int | None = None  # noqa: N815
+    operationName: str | None = None  # noqa: N815
+    references: list[SpanRef] | None = None
+    flags: int | None = None
+    startTime: int | None = None  # noqa: N815
+    duration: int | None = None
+    tags: list[Tag] | None = None
+    logs: list[Log] | None = None
+
+    __hash__ = object.__hash__
+
+
+@dataclasses.dataclass(eq=True)
+class Process(_Struct):
+    """Whose spans they are."""
+
+    serviceName: str | None = None  # noqa: N815
+    tags: list[Tag] | None = None
+
+    __hash__ = object.__hash__
+
+
+@dataclasses.dataclass(eq=True)
+class Batch(_Struct):
+    """Spans of one process."""
+
+    process: Process | None = None
+    spans: list[Span] | None = None
+
+    __hash__ = object.__hash__
+
+
+@dataclasses.dataclass(eq=True)
+class BatchSubmitResponse(_Struct):
+    """What a collector answers."""
+
+    ok: bool | None = None
 
     __hash__ = object.__hash__
