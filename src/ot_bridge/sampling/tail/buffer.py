@@ -12,7 +12,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.trace import DEFAULT_TRACE_STATE, StatusCode
@@ -156,7 +156,7 @@ class LocalTraces:
         bucket_lock = fork_safe_lock()
         self._rate = self._bucket(rules.rate, bucket_lock)
         self._ceiling = self._bucket(rules.max_kept_per_s, bucket_lock)
-        self._counts: dict[Verdict, Callable[[], object]] = {}
+        self._counts: dict[Verdict, Iterator[int]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -538,7 +538,7 @@ class LocalTraces:
         # What a thread appends without the lock in between stays: that thread looks at the verdict afterwards.
         del local.spans[:number]
         self._released += number
-        self._counts[verdict]()
+        next(self._counts[verdict])
         if local.open or not local.root_ended:
             self._following[local.trace_id] = local
             if len(self._following) > self.rules.decisions:
