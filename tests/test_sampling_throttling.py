@@ -298,8 +298,6 @@ def forcing_tracer(running: Agent, exporter: InMemorySpanExporter) -> BridgeTrac
     """Return a tracer that samples nothing unless it is forced, and asks when it is told to."""
     resource = Resource({"service.name": "my shop"})
     provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, shutdown_on_exit=False)
-        sampler=ALWAYS_OFF, resource=Resource({"service.name": "my shop"}), shutdown_on_exit=False
-    )
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = BridgeTracer(provider, settings=Settings(debug_throttle=f"{running.url}/credits"))
     assert tracer._throttler is not None

@@ -630,7 +630,7 @@ class LocalTraces:
             shown = policy if policy in _COUNTED or policy.startswith(("attribute-", "drop-")) else "vote"
             self._counts[verdict] = telemetry.steps_of(
                 (f"tail.decided.kept.{shown}" if kept else f"tail.decided.dropped.{shown}",)
-            ).__next__
+            )
         return verdict
 
     def _bucket(self, per_second: float | None, lock: threading.Lock) -> TokenBucket | None:
