@@ -29,6 +29,7 @@ from ot_bridge.environment import read, wrong
 from ot_bridge.export import build_processors, shutdown_provider
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
+from ot_bridge.redacting import protect
 from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
 
 __all__ = ["foreign_provider", "install", "make_global"]
@@ -141,6 +142,7 @@ def _install(
         raise
     tracer._owns_provider = owned  # agreed between the two modules, not for users
     undo = contextlib.ExitStack()
+    undo.callback(protect(provider, settings))
     name = _service_name_of(provider) or service_name
     installation = _Installation(tracer, provider, settings, name, meter_provider, undo)
     if existing is None:

@@ -83,6 +83,17 @@ INSTRUMENTS: Final = (
     Instrument(
         "ot_bridge.throttler.polls", "{poll}", "Questions to the endpoint of a throttler", ("throttler.remote.",)
     ),
+    Instrument("ot_bridge.redacted", "{value}", "Values redacted, by rule", ("redaction.<rule>",), kind=None),
+    Instrument(
+        "ot_bridge.redaction.dry_run",
+        "{value}",
+        "Values that a rule would have redacted",
+        ("redaction.dry_run.",),
+        kind=None,
+    ),
+    Instrument(
+        "ot_bridge.redaction.problems", "{value}", "Values redacted because a rule failed", ("redaction.failed.",)
+    ),
     Instrument("ot_bridge.scope.problems", "{problem}", "Scopes closed elsewhere or out of order", ("scope.",)),
     Instrument(
         "ot_bridge.export.problems", "{problem}", "Flushes and closes that failed", ("export.", "flush.", "close.")

@@ -43,6 +43,7 @@ from ot_bridge.config import Settings
 from ot_bridge.context import BAGGAGE_KEY, FLAGS, BridgeSpanContext, get_current
 from ot_bridge.limits import BaggageLimits
 from ot_bridge.metrics import expose_at_import
+from ot_bridge.redacting import redactor_of
 from ot_bridge.telemetry import count, count_all, counter_of, warn_once
 from ot_bridge.trust import NO_HEADERS, AskedHeaders, Gate, HeaderSource, ListedHeaders
 
@@ -130,6 +131,7 @@ class MixedFleetPropagator(TextMapPropagator):
         self._masks = settings.mask_random_bit and "tracecontext" in settings.inject
         self._gate = Gate.of(settings)
         self._limits = BaggageLimits.of(settings)
+        self._redactor = redactor_of(settings) if settings.redact_baggage else None
         self._fields = frozenset(name for codec in writing for name in codec.fields)
 
     def read(self, items: Iterable[tuple[object, object]], *, http: bool) -> Reading:
@@ -232,7 +234,7 @@ class MixedFleetPropagator(TextMapPropagator):
             elif trace_id or span_id:
                 notes.append("inject.invalid_ids")
             if wire.baggage:
-                items = outgoing(wire.baggage, notes)
+                items = outgoing(self._redacted(wire.baggage), notes)
                 if self._limits is not None:
                     passes = self._limits.begin(notes)
                     items = [item for item in items if passes(item[0], item[2])]
@@ -255,7 +257,7 @@ class MixedFleetPropagator(TextMapPropagator):
             notes: list[str] = []
             if _are_valid(wire.trace_id, wire.span_id):
                 notes.append("inject.binary")
-            data = binary.encode(wire._replace(baggage=self._admitted(wire.baggage, notes)))
+            data = binary.encode(wire._replace(baggage=self._admitted(self._redacted(wire.baggage), notes)))
             count_all(notes)
             return data
         except Exception as error:
@@ -404,6 +406,9 @@ class MixedFleetPropagator(TextMapPropagator):
                 part = {key: value for key, value in part.items() if key in baggage or (key, value) not in spelled}
             baggage.update(part)
         return self._admitted(baggage, notes)
+
+    def _redacted(self, baggage: Mapping[str, str]) -> Mapping[str, str]:
+        return baggage if self._redactor is None else self._redactor.attributes(baggage)
 
     def _admitted(self, baggage: Mapping[str, str], notes: list[str]) -> Mapping[str, str]:
         """Return the items that the limits let in; or out, in BINARY, which sends any key."""

@@ -124,6 +124,8 @@ class SpanRecorder:
             attributes["jaeger.debug"] = True
         if links or status_tags or error is not None or len(attributes) > rules.max_attributes:
             span.begin(links, error, status_tags=status_tags)
+        if rules.redact_start is not None:
+            rules.redact_start(span)
         try:
             rules.processor.on_start(span, parent_context=otel_context)
         except Exception:
@@ -142,6 +144,8 @@ class SpanRecorder:
         span._resource = self._sdk.resource
         span._start_time = start_ns
         span._attributes = {}
+        if rules.redact_start is not None:
+            rules.redact_start(span)
         try:
             rules.processor.on_start(span, parent_context=get_current())
         except Exception:

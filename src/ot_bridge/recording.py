@@ -38,6 +38,7 @@ from ot_bridge.conventions import (
     resolve_status,
 )
 from ot_bridge.locks import fork_safe_lock
+from ot_bridge.redacting import SpanRedactor, redactor_of
 from ot_bridge.span import BridgeSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_key, clean_value, to_ns, to_text
@@ -80,6 +81,9 @@ class SpanRules:
         self.traceback_limit = _smaller(limits.max_attribute_length, settings.max_traceback_length)
         self.clean_tag = _cleaner(self.tag_limit, settings)
         self.clean_field = _cleaner(self.log_limit, settings)
+        self.redactor = redactor_of(settings)
+        self.redact = None if self.redactor is None else SpanRedactor(self.redactor).bridge_span
+        self.redact_start = None if settings.redact_dry_run else self.redact  # a dry run counts once
 
 
 def _unlimited(limit: int | None) -> int:
@@ -457,10 +461,15 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             self._settle()
             if self._record_end_metrics is not None:
                 self._record_end_metrics()
-            if rules.on_ending is not None:
-                rules.on_ending(self)
         except Exception:
-            warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
+            warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
+        if rules.redact is not None:  # before anybody sees it, whatever failed so far
+            rules.redact(self)
+        if rules.on_ending is not None:
+            try:
+                rules.on_ending(self)
+            except Exception:
+                warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
         try:
             rules.processor.on_end(self)
         except Exception:

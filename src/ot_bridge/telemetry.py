@@ -67,6 +67,9 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "throttler.remote.ok": "answers of a throttler's endpoint that were taken",
         "throttler.remote.failed.<why>": "questions to that endpoint without a usable answer (warns once for each "
         "reason)",
+        "redaction.<rule>": "values redacted by this rule; two in one text count twice",
+        "redaction.dry_run.<rule>": "values that this rule would have redacted (redact_dry_run)",
+        "redaction.failed.<rule>": "values that were redacted because this rule failed on them (warns once)",
         "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
         "scope.closed_out_of_order": "scopes closed while one inside them was open",
         "scope.failed.finish": "spans that could not be finished with their scope (warns once)",
@@ -84,8 +87,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
         "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
         "dropin.context.<field>": "assignments to a field of a SpanContext, which cannot be changed (warns once)",
-        "dropin.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns "
-        "once)",
+        "dropin.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns once)",
         "dropin.one_span_per_rpc": "tracers that asked for one_span_per_rpc, which is not supported (warns once)",
         "dropin.sampler": "samplers of the application that failed; the trace is not sampled (warns once)",
         "dropin.id_unusable": "ids given to a SpanContext that are no integers of their width",

@@ -24,6 +24,7 @@ from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
+from ot_bridge.redacting import redactor_of
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
@@ -100,6 +101,7 @@ class BridgeTracer(opentracing.Tracer):
             raise wrong("scope_manager", scope_manager, _ARGUMENT, "an opentracing.ScopeManager or None")
         self.settings = Settings.from_env() if settings is None else settings
         self._propagator = MixedFleetPropagator(settings=self.settings)
+        self._redactor = redactor_of(self.settings)  # for spans that the bridge does not record
         manager = BridgeScopeManager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
         super().__init__(manager)
         self._manager = manager
@@ -309,8 +311,11 @@ class BridgeTracer(opentracing.Tracer):
         if self._recorder is not None:
             return self._recorder.start(self, name, parent, tags, start_ns)
         kind, attributes, special = split_tags(tags, self.settings)
+        shown = name
+        if self._redactor is not None:
+            attributes, shown = dict(self._redactor.attributes(attributes)), self._redactor.text(name)
         otel_span = self._otel_tracer.start_span(
-            name, context=parent.context, kind=kind, attributes=attributes, links=parent.links, start_time=start_ns
+            shown, context=parent.context, kind=kind, attributes=attributes, links=parent.links, start_time=start_ns
         )
         if not otel_span.is_recording():  # providers hand out one object for many such spans
             ids = otel_span.get_span_context()

@@ -24,7 +24,7 @@ from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
 from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count
-from ot_bridge.values import to_ns
+from ot_bridge.values import to_ns, to_text
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
@@ -105,16 +105,24 @@ class Span(BridgeSpan):
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limit = self.tracer.max_tag_value_length
-        return [thrift.make_tag(key, value, limit) for key, value in self._seen_tags or ()]
+        rules = self.tracer._seen_redactor
+        tags = self._seen_tags or ()
+        if rules is not None:
+            tags = [(key, rules.value(to_text(key), value)) for key, value in tags]
+        return [thrift.make_tag(key, value, limit) for key, value in tags]
 
     @property
     def logs(self) -> list[Log]:
         """The logs, in order; a list of the caller's own."""
         limit = self.tracer.max_tag_value_length
-        return [
-            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, limit) for key, value in fields])
-            for at, fields in self._seen_logs or ()
-        ]
+        rules = self.tracer._seen_redactor
+        logs = []
+        for at, fields in self._seen_logs or ():
+            if rules is not None:
+                named = {to_text(key): value for key, value in fields}
+                fields = list(rules.event(to_text(named.get("event")), named).items())
+            logs.append(Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, limit) for key, value in fields]))
+        return logs
 
     @property
     def update_lock(self) -> threading.Lock:

@@ -45,6 +45,7 @@ from ot_bridge.jaeger_client.span import (
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
+from ot_bridge.redacting import protect
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.tracer import BridgeTracer
 from ot_bridge.values import clean_key, clean_value
@@ -174,6 +175,8 @@ class Tracer(BridgeTracer):
             settings=Settings.from_env(**{name: settings[name] for name in settings if name not in set_by_hand}),
             scope_manager=scope_manager,
         )
+        protect(provider, self.settings)
+        self._seen_redactor = None if self._redactor is None else self._redactor.silently()
         if self._recorder is not None:
             self._recorder.debug_allowed = self.is_debug_allowed
         self.reporter.set_process(service_name=service_name, tags=self.tags, max_length=self.max_tag_value_length)
