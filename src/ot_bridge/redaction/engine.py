@@ -30,7 +30,8 @@ _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _NONE: Final[frozenset[str]] = frozenset()
 _MAX_KEYS: Final = 4096
 _MAX_KEY: Final = 256
-_MAX_TEXTS: Final = 4096
+_MAX_TEXTS: Final = 16384
+_MAX_TEXTS_OF_A_KEY: Final = 512
 _MAX_TEXT: Final = 256
 _HASH_DIGITS: Final = 16
 
@@ -107,10 +108,10 @@ class Redactor:
         self._least = 1 if self._own_values else values.LEAST_LENGTH
         self._plain = _NUMBERS - {int} if "card_digits" in self._enabled else _NUMBERS
         self._texts: set[str] = set()
-        self._urls: set[str] = set()
         self._queries: set[str] = set()  # keys
         self._everything = _Everything()
         self._known: dict[str, set[str]] = {}  # only keys under which numbers are clean
+        self._kept = 0  # texts, in all
         self._verdicts: dict[str, _Verdict] = {}
 
     @property
@@ -126,8 +127,7 @@ class Redactor:
             texts = known(key)
             if texts is not None and (value in texts if type(value) is str else type(value) in plain):
                 continue
-            is_text = texts is self._texts and type(value) is str
-            redacted = self.text(value) if is_text else self.value(key, value)
+            redacted = self.value(key, value)
             if redacted is not value:
                 if changed is None:
                     changed = dict(attributes)
@@ -190,11 +190,12 @@ class Redactor:
             if len(self._verdicts) >= _MAX_KEYS:
                 self._verdicts.clear()
                 self._known.clear()
+                self._kept = 0
             self._verdicts[key] = verdict
             if verdict.safe:
                 self._known[key] = self._everything
             elif verdict.rule is None:
-                self._known[key] = self._urls if is_url else self._texts
+                self._known[key] = set()
         return verdict
 
     def _under(self, verdict: _Verdict, key: str, value: Any) -> Any:
@@ -206,8 +207,8 @@ class Redactor:
                 return value
             return value if value is None else self._replace(verdict, value)
         if kind is str:
-            changed = self._url(value) if verdict.is_url and value not in self._urls else value
-            return self._scan(changed, self._urls if verdict.is_url else self._texts, known_clean=changed is value)
+            changed = self._url(value) if verdict.is_url else value
+            return self._scan(changed, self._known.get(key), known_clean=changed is value)
         return self._unusual(verdict, key, value)
 
     def _unusual(self, verdict: _Verdict, key: str, value: Any) -> Any:
@@ -252,19 +253,25 @@ class Redactor:
         return f"[redacted: {'key' if rule == 'own_key' else rule}]"
 
     def _url(self, text: str) -> str:
-        if "@" not in text and "#" not in text and ";" not in text and text.count("?") <= 1:
+        if "=" not in text and "@" not in text:
+            return text
+        head, mark, query = text.partition("?")
+        keys_of: list[str] = []
+        plain = "@" not in text and "#" not in text and ";" not in text and "?" not in query
+        if plain and not (mark and "=" in head):
             # Most queries have keys that were seen before: no need for a pattern.
-            names = {item.partition("=")[0] for item in text[text.find("?") + 1 :].split("&")} if "=" in text else _NONE
-            if names <= self._queries:
+            keys_of = [item.partition("=")[0] for item in (query if mark else head).split("&")]
+            if self._queries.issuperset(keys_of):
                 return text
-        else:
-            names = _NONE
         changed = values.redact_url(text, self._is_secret_member)
         if changed != text:
             return self._put("url", changed)
         if len(self._queries) >= _MAX_KEYS:
             self._queries.clear()
-        self._queries.update(name for name in names if len(name) <= _MAX_KEY)
+        # A secret key without a value is no secret, and must not be taken for a clean one.
+        self._queries.update(
+            key for key in keys_of if len(key) <= _MAX_KEY and not values.is_secret_item(key, self._is_secret_member)
+        )
         return text
 
     def _is_secret_member(self, key: str) -> bool:
@@ -297,9 +304,10 @@ class Redactor:
             for rule in self._own_values:
                 found = self._own(rule, found)
         if found is text and known_clean and clean is not None and length <= _MAX_TEXT:
-            if len(clean) >= _MAX_TEXTS:
-                clean.clear()
-            clean.add(text)
+            # Where every text is another one, as with ids, to keep on would be of no use.
+            if len(clean) < _MAX_TEXTS_OF_A_KEY and self._kept < _MAX_TEXTS:
+                clean.add(text)
+                self._kept += 1
         return found
 
     def _sub(

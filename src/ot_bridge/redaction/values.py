@@ -12,7 +12,16 @@ from urllib.parse import unquote
 
 from ot_bridge.redaction import rules
 
-__all__ = ["LEAST_LENGTH", "SHAPES", "Shape", "is_card", "is_card_number", "redact_members", "redact_url"]
+__all__ = [
+    "LEAST_LENGTH",
+    "SHAPES",
+    "Shape",
+    "is_card",
+    "is_card_number",
+    "is_secret_item",
+    "redact_members",
+    "redact_url",
+]
 
 LEAST_LENGTH: Final = 8
 """Characters of the shortest text that can hold one: ``a://:p@h``."""
@@ -124,11 +133,16 @@ def redact_url(text: str, is_secret: Callable[[str], bool]) -> str:
 
     def item(found: re.Match[str]) -> str:
         key = found[1]
-        if found[2] != "REDACTED" and (key in rules.SECRET_QUERY_KEYS or is_secret(unquote(key))):
+        if found[2] != "REDACTED" and is_secret_item(key, is_secret):
             return f"{key}=REDACTED"
         return found[0]
 
     return _QUERY_ITEM.sub(item, text)
+
+
+def is_secret_item(key: str, is_secret: Callable[[str], bool]) -> bool:
+    """Tell whether the value of a query key is a secret."""
+    return key in rules.SECRET_QUERY_KEYS or is_secret(unquote(key))
 
 
 def redact_members(text: str, secret: Callable[[str, str], str | None]) -> str:
