@@ -181,6 +181,22 @@ def _seconds() -> Kind:
     return Kind(wanted, accept, parse)
 
 
+def _age() -> Kind:
+    wanted = "a finite number of seconds above 0, or None (in a variable none) for never"
+    seconds = _seconds()
+
+    def accept(value: object) -> object:
+        try:
+            found = None if value is None else seconds.accept(value)
+        except _RejectedError:
+            found = 0.0
+        if found == 0:
+            raise _RejectedError(value, wanted)
+        return found
+
+    return Kind(wanted, accept, lambda text: None if text.lower() == "none" else seconds.parse(text))
+
+
 def _header() -> Kind:
     wanted = "an HTTP header name (RFC 7230 token)"
 
@@ -408,6 +424,15 @@ class Settings:
     redact_baggage: bool = _field(
         _flag(), default=False, meaning="The rules hold for the values of baggage that is sent, too."
     )
+    find_unfinished: float | None = _field(
+        _age(), None, "Seconds after which a span that was not finished is reported, with the line that started it."
+    )
+    flood_limit: int | None = _field(
+        _length(), None, "Spans of one name under one parent; those beyond it are counted, with one warning a name."
+    )
+    flood_collapse: bool = _field(
+        _flag(), default=False, meaning="One summary is exported in the place of the spans beyond flood_limit."
+    )
     trace_id_header: str = _field(_header(), "uber-trace-id", "Header of the Jaeger trace context.")
     baggage_header_prefix: str = _field(_header(), "uberctx-", "Prefix of the Jaeger baggage headers.")
     debug_id_header: str = _field(_header(), "jaeger-debug-id", "Header that forces a trace and names it.")
@@ -429,6 +454,8 @@ class Settings:
             object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name), _ARGUMENT))
         self._check_headers()
         self._check_hashing()
+        if self.flood_collapse and self.flood_limit is None:
+            raise wrong("flood_collapse", self.flood_collapse, _ARGUMENT, "flood_limit beside it")
 
     def _check_hashing(self) -> None:
         if self.redact_hash_key is None:

@@ -94,6 +94,8 @@ INSTRUMENTS: Final = (
     Instrument(
         "ot_bridge.redaction.problems", "{value}", "Values redacted because a rule failed", ("redaction.failed.",)
     ),
+    Instrument("ot_bridge.unfinished", "{span}", "Spans that were not finished", ("unfinished.",)),
+    Instrument("ot_bridge.flood", "{span}", "Spans of operations that flood their trace", ("flood.",)),
     Instrument("ot_bridge.scope.problems", "{problem}", "Scopes closed elsewhere or out of order", ("scope.",)),
     Instrument(
         "ot_bridge.export.problems", "{problem}", "Flushes and closes that failed", ("export.", "flush.", "close.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from opentelemetry.context import Context, create_key, set_value
@@ -132,6 +132,8 @@ class MixedFleetPropagator(TextMapPropagator):
         self._gate = Gate.of(settings)
         self._limits = BaggageLimits.of(settings)
         self._redactor = redactor_of(settings) if settings.redact_baggage else None
+        self.sent: Callable[[int], None] | None = None
+        """Told the id of each span whose ids are sent; for :mod:`ot_bridge.watch`."""
         self._fields = frozenset(name for codec in writing for name in codec.fields)
 
     def read(self, items: Iterable[tuple[object, object]], *, http: bool) -> Reading:
@@ -309,6 +311,8 @@ class MixedFleetPropagator(TextMapPropagator):
         try:
             wire = _take(get_current() if context is None else context)
             trace_id, span_id, sampled, debug, random, state, baggage, *_ = wire
+            if self.sent is not None:
+                self.sent(span_id)
             plain = _are_valid(trace_id, span_id) and not (debug or state or baggage)
             if plain and setter is default_setter and type(carrier) is dict:
                 flags = (1 if sampled else 0) | (2 if random else 0)

@@ -194,6 +194,8 @@ class BridgeTracer(opentracing.Tracer):
             return
         fields: tuple[Any, ...] = context
         trace_id, span_id, _, flags, state, is_valid, items, debug = fields[:8]
+        if self._propagator.sent is not None:
+            self._propagator.sent(span_id)
         if (
             is_valid
             and not (items or debug)
@@ -269,6 +271,7 @@ class BridgeTracer(opentracing.Tracer):
         Returns:
             Whether that was done in time.
         """
+        self._settle_watches()
         return export.flush_provider(self._provider, self._timeout(timeout_s))
 
     def close(self, timeout_s: float | None = None) -> bool:
@@ -279,6 +282,7 @@ class BridgeTracer(opentracing.Tracer):
         """
         if not self._owns_provider:
             return self.flush(timeout_s)
+        self._settle_watches()
         return export.shutdown_provider(self._provider, self._timeout(timeout_s))
 
     def unwrap(self) -> trace_api.Tracer:
@@ -286,6 +290,10 @@ class BridgeTracer(opentracing.Tracer):
         return self._otel_tracer
 
     # --- inside
+
+    def _settle_watches(self) -> None:
+        if self._recorder is not None and self._recorder._rules.watches:
+            self._recorder.settle_watches()
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self.settings.close_timeout_s if timeout_s is None else max(0.0, timeout_s)
@@ -295,6 +303,9 @@ class BridgeTracer(opentracing.Tracer):
         self._provider = provider
         self._otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
+        if self._recorder is not None and self.settings.flood_collapse:
+            flood = self._recorder._rules.flood
+            self._propagator.sent = None if flood is None else flood.refer
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
             kind = type(self._otel_tracer).__qualname__
             warn_once(f"tracer.wrapped.{kind}", "the spans of %s are wrapped: it is not the SDK's own tracer", kind)

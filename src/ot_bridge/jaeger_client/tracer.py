@@ -214,6 +214,8 @@ class Tracer(BridgeTracer):
             return
         context = context_of(span_context)
         if context is not None:
+            if self._propagator.sent is not None:
+                self._propagator.sent(context.span_id)
             codec.inject(SpanContext.seen(context, getattr(span_context, "parent_id", None)), carrier)
 
     def extract(self, format: Any, carrier: Any) -> SpanContext | None:  # type: ignore[override]

@@ -241,6 +241,16 @@ SETTINGS: Final[Tests] = {
         "test_redaction_settings::test_hash_key_is_nowhere_to_be_read",
     ),
     "redact_dry_run": ("test_redaction_spans::test_dry_run_changes_nothing_and_counts_each_value_once",),
+    "find_unfinished": (
+        "test_watch::test_span_that_is_old_is_reported_with_its_line",
+        "test_watch::test_span_that_was_thrown_away_is_reported_at_once",
+    ),
+    "flood_limit": ("test_watch::test_flood_is_counted_and_told_once",),
+    "flood_collapse": (
+        "test_watch::test_flood_is_collapsed_into_one_summary",
+        "test_watch::test_errors_are_never_collapsed",
+        "test_watch::test_span_with_something_below_it_is_not_collapsed",
+    ),
     "redact_baggage": ("test_redaction_spans::test_baggage_is_sent_as_it_is_unless_asked",),
     "trace_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "baggage_header_prefix": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),

@@ -303,11 +303,11 @@ class Redactor:
                     found = self._put("key", changed)
             for rule in self._own_values:
                 found = self._own(rule, found)
-        if found is text and known_clean and clean is not None and length <= _MAX_TEXT:
-            # Where every text is another one, as with ids, to keep on would be of no use.
-            if len(clean) < _MAX_TEXTS_OF_A_KEY and self._kept < _MAX_TEXTS:
-                clean.add(text)
-                self._kept += 1
+        keep = found is text and known_clean and clean is not None and length <= _MAX_TEXT
+        # Where every text is another one, as with ids, to keep on would be of no use.
+        if keep and clean is not None and len(clean) < _MAX_TEXTS_OF_A_KEY and self._kept < _MAX_TEXTS:
+            clean.add(text)
+            self._kept += 1
         return found
 
     def _sub(
