@@ -124,11 +124,12 @@ class SpanRedactor:
         records = span._records
         if records is not None:
             for place, record in enumerate(records):
-                if isinstance(record, Event):
+                if type(record) is not tuple:
                     self._event(record)
                     continue
                 name, attributes, ns, dropped = record
-                clean_name, found = rules.text(name), rules.event(name, attributes)
+                clean_name = name if name in self._texts else rules.text(name)
+                found = rules.event(name, attributes) if name == "baggage" else rules.attributes(attributes)
                 if found is not attributes or clean_name is not name:
                     records[place] = (clean_name, dict(found), ns, dropped)
         for link in span._links:
