@@ -20,8 +20,10 @@ from typing import Final, NamedTuple
 
 import opentracing
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME
+from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
@@ -32,6 +34,7 @@ from ot_bridge.environment import read, wrong
 from ot_bridge.export import build_processors, shutdown_provider
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
+from ot_bridge.redacting import protect
 from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
 from ot_bridge.yielding import give_way
 
@@ -186,6 +189,8 @@ def _install(
         raise
     tracer._owns_provider = owned  # agreed between the two modules, not for users
     undo = contextlib.ExitStack()
+    undo.callback(protect(provider, settings))
+    _watch_native(provider, propagator, tracer)
     name = _service_name_of(provider) or service_name
     installation = _Installation(tracer, provider, settings, name, meter_provider, undo)
     if existing is None:
@@ -200,6 +205,24 @@ def _install(
     else:
         _tell_of_foreign(provider, existing, service_name, settings)
     return installation
+
+
+class _Referring(SpanProcessor):
+    """Tells that a native span refers to its parent, which is then not collapsed."""
+
+    def __init__(self, refer: Callable[[int], None]) -> None:
+        self._refer = refer
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        if span.parent is not None:
+            self._refer(span.parent.span_id)
+
+
+def _watch_native(provider: TracerProvider, propagator: MixedFleetPropagator, tracer: BridgeTracer) -> None:
+    propagator.sent = refer = tracer._propagator.sent
+    add = getattr(provider, "add_span_processor", None)
+    if refer is not None and add is not None:
+        add(_Referring(refer))
 
 
 def _check_arguments(service_name: object, settings: object, tracer_provider: object, meter_provider: object) -> None:

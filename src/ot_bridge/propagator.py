@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from opentelemetry.context import Context, create_key, set_value
@@ -44,6 +44,7 @@ from ot_bridge.config import Settings
 from ot_bridge.context import BAGGAGE_KEY, FLAGS, BridgeSpanContext, get_current
 from ot_bridge.limits import BaggageLimits
 from ot_bridge.metrics import expose_at_import
+from ot_bridge.redacting import redactor_of
 from ot_bridge.telemetry import count, count_all, warn_once
 from ot_bridge.trust import NO_HEADERS, AskedHeaders, Gate, HeaderSource, ListedHeaders
 
@@ -124,7 +125,15 @@ class MixedFleetPropagator(TextMapPropagator):
         self.write_plain = shortcuts.never_written if self._masks else shortcuts.writing(writing)
         self.read_plain = shortcuts.never_read if self._gate else shortcuts.reading(reading, self._reader)
         self._limits = BaggageLimits.of(settings)
+        self._redactor = redactor_of(settings) if settings.redact_baggage else None
+        self.sent: Callable[[int], None] | None = None
+        """Told the id of each span whose ids are sent; for :mod:`ot_bridge.watch`."""
         self._fields = frozenset(name for codec in writing for name in codec.fields)
+
+    def tell_sent(self, sent: Callable[[int], None]) -> None:
+        """Have a function told of each span whose ids are sent; there are no short ways of writing then."""
+        self.sent = sent
+        self.write_plain = shortcuts.never_written
 
     def read(self, items: Iterable[tuple[object, object]], *, http: bool) -> Reading:
         """Read the names and values of one carrier. Never raises, whatever they are.
@@ -197,7 +206,7 @@ class MixedFleetPropagator(TextMapPropagator):
             elif trace_id or span_id:
                 notes.append("inject.invalid_ids")
             if wire.baggage:
-                items = outgoing(wire.baggage, notes)
+                items = outgoing(self._redacted(wire.baggage), notes)
                 if self._limits is not None:
                     passes = self._limits.begin(notes)
                     items = [item for item in items if passes(item[0], item[2])]
@@ -220,7 +229,7 @@ class MixedFleetPropagator(TextMapPropagator):
             notes: list[str] = []
             if _are_valid(wire.trace_id, wire.span_id):
                 notes.append("inject.binary")
-            data = binary.encode(wire._replace(baggage=self._admitted(wire.baggage, notes)))
+            data = binary.encode(wire._replace(baggage=self._admitted(self._redacted(wire.baggage), notes)))
             count_all(notes)
             return data
         except Exception as error:
@@ -280,7 +289,10 @@ class MixedFleetPropagator(TextMapPropagator):
                 plain = shortcuts.current(context)
                 if plain is not None and self.write_plain(plain, carrier):
                     return None
-            headers = self.write(_take(context), http=True)
+            wire = _take(context)
+            if self.sent is not None:
+                self.sent(wire.span_id)
+            headers = self.write(wire, http=True)
         except Exception as error:
             return _give_up("inject.gave_up", error)
         for name, value in headers:
@@ -372,6 +384,9 @@ class MixedFleetPropagator(TextMapPropagator):
                 part = {key: value for key, value in part.items() if key in baggage or (key, value) not in spelled}
             baggage.update(part)
         return self._admitted(baggage, notes)
+
+    def _redacted(self, baggage: Mapping[str, str]) -> Mapping[str, str]:
+        return baggage if self._redactor is None else self._redactor.attributes(baggage)
 
     def _admitted(self, baggage: Mapping[str, str], notes: list[str]) -> Mapping[str, str]:
         """Return the items that the limits let in; or out, in BINARY, which sends any key."""

@@ -12,6 +12,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -20,12 +21,13 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
 from ot_bridge.parents import Parent
-from ot_bridge.recording import RecordingSpan, SpanRules
+from ot_bridge.recording import RecordingSpan, SpanRules, summarize
 from ot_bridge.span import BridgeSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
 from ot_bridge.version import __version__
+from ot_bridge.watch import Group
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
@@ -123,6 +125,10 @@ class SpanRecorder:
             attributes["jaeger.debug"] = True
         if links or status_tags or error is not None or len(attributes) > rules.max_attributes:
             span.begin(links, error, status_tags=status_tags)
+        if rules.redact_start is not None:
+            rules.redact_start(span)
+        if rules.watches:
+            _watch(rules, span)
         try:
             rules.processor.on_start(span, parent_context=otel_context)
         except Exception:
@@ -141,10 +147,46 @@ class SpanRecorder:
         span._resource = self._sdk.resource
         span._start_time = start_ns
         span._attributes = {}
+        if rules.redact_start is not None:
+            rules.redact_start(span)
+        if rules.watches:
+            _watch(rules, span)
         try:
             rules.processor.on_start(span, parent_context=get_current())
         except Exception:
             warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+
+    def summarize(self, group: Group) -> None:
+        """Export one span for the spans of a group that were collapsed.
+
+        Args:
+            group: has some.
+        """
+        rules, like = self._rules, group.like
+        ids: BridgeSpanContext = like._context
+        span: RecordingSpan = _new_span(like._tracer._recording_class)
+        span._is_summary = True
+        span._tracer = like._tracer
+        span._rules = rules
+        span._name = f"{like._name} (collapsed)"
+        flags, state, span_id = FLAGS[ids.trace_flags | 1], ids.trace_state, self._sdk.id_generator.generate_span_id()
+        span._context = BridgeSpanContext(ids.trace_id, span_id, False, flags, state)
+        span._kind, span._parent, span._resource = like._kind, like._parent, self._sdk.resource
+        span._start_time = group.start_ns
+        span._attributes = group.attributes()
+        try:
+            rules.processor.on_start(span, parent_context=Context())
+        except Exception:
+            warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+        span._end(group.end_ns)
+
+    def settle_watches(self) -> None:
+        """Report spans that were not finished, and export the summaries that wait for their parents to end."""
+        rules = self._rules
+        if rules.unfinished is not None:
+            rules.unfinished.sweep()
+        if rules.flood is not None:
+            summarize(rules.flood.flush())
 
     def _decide(
         self, parent: Parent, trace_id: int, name: str, tags: Tags, attributes: dict[str, Any], inherited: bool
@@ -191,6 +233,16 @@ class SpanRecorder:
         ids = self._sdk.id_generator
         trace_id: int = ids.generate_trace_id()
         return trace_id if not self._short_ids else trace_id & _LOW_64 or ids.generate_span_id()
+
+
+def _watch(rules: SpanRules, span: RecordingSpan) -> None:
+    try:
+        if rules.unfinished is not None:
+            rules.unfinished.started(span)
+        if rules.flood is not None and span._parent is not None:
+            rules.flood.refer(span._parent.span_id)
+    except Exception:
+        warn_once("flood.failed", "a span could not be counted", exc_info=True)
 
 
 def _decided(found: Any, own: dict[str, Any], rules: SpanRules, *, keep: bool) -> dict[str, Any]:

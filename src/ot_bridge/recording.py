@@ -8,7 +8,7 @@ private writes. :mod:`ot_bridge.recorder` makes it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import time_ns
 from types import MappingProxyType
@@ -38,11 +38,13 @@ from ot_bridge.conventions import (
     resolve_status,
 )
 from ot_bridge.locks import fork_safe_lock
+from ot_bridge.redacting import SpanRedactor, redactor_of
 from ot_bridge.span import BridgeSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_key, clean_value, to_ns, to_text
+from ot_bridge.watch import Flood, Group, Unfinished
 
-__all__ = ["RECORDING_CLASSES", "RecordingSpan", "SpanRules"]
+__all__ = ["RECORDING_CLASSES", "RecordingSpan", "SpanRules", "summarize"]
 
 _INT64: Final = range(-(2**63), 2**63)
 _UNSET: Final = Status()
@@ -81,6 +83,13 @@ class SpanRules:
         self.debug_allowed: Callable[[str], bool] | None = None
         self.clean_tag = _cleaner(self.tag_limit, settings)
         self.clean_field = _cleaner(self.log_limit, settings)
+        self.redactor = redactor_of(settings)
+        self.redact = None if self.redactor is None else SpanRedactor(self.redactor).bridge_span
+        self.unfinished = None if settings.find_unfinished is None else Unfinished(settings.find_unfinished)
+        limit = settings.flood_limit
+        self.flood = None if limit is None else Flood(limit, collapse=settings.flood_collapse)
+        self.watches = self.unfinished is not None or self.flood is not None
+        self.redact_start = None if settings.redact_dry_run else self.redact  # a dry run counts once
 
     def may_force(self, name: str) -> bool:
         """Tell whether a trace may be forced by a span of this name: a throttler may say no."""
@@ -134,6 +143,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     _dropped_events: int = 0
     _dropped_links: int = 0
     _refused: bool = False  # sampling.priority=0 after the start: for a tail sampler, where nothing was sampled before
+    _is_summary: bool = False  # of spans that were collapsed
 
     def unwrap(self) -> trace_api.Span:
         return self
@@ -466,14 +476,33 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             self._settle()
             if self._record_end_metrics is not None:
                 self._record_end_metrics()
-            if rules.on_ending is not None:
-                rules.on_ending(self)
         except Exception:
-            warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
+            warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
+        if rules.watches:
+            self._watch(rules)
+        if rules.redact is not None:  # before anybody sees it, whatever failed so far
+            rules.redact(self)
+        if rules.on_ending is not None:
+            try:
+                rules.on_ending(self)
+            except Exception:
+                warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
         try:
             rules.processor.on_end(self)
         except Exception:
             warn_once("span.failed.end", "a span processor failed when a span ended", exc_info=True)
+
+    def _watch(self, rules: SpanRules) -> None:
+        try:
+            if rules.unfinished is not None:
+                rules.unfinished.ended(self)
+            if rules.flood is not None and not self._is_summary:
+                collapsed, due = rules.flood.ended(self)
+                if collapsed:  # processors are told of its end, as of its start; what exports skips it
+                    self._context = self._context.with_sampling(sampled=False, debug=False)
+                summarize(due)
+        except Exception:
+            warn_once("flood.failed", "a span could not be counted", exc_info=True)
 
     def _settle(self) -> None:
         if self._explicit_status is None and self._error is None and not self._status_tags:
@@ -533,6 +562,14 @@ for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does
 
 RECORDING_CLASSES: Final[set[type]] = {RecordingSpan}
 """The classes of recorded spans, for short ways: to ask an ABC with ``isinstance`` costs six times that."""
+
+
+def summarize(groups: Iterable[Group]) -> None:
+    """Export a summary of each group of collapsed spans."""
+    for group in groups:
+        recorder = group.like._tracer._recorder
+        if recorder is not None:
+            recorder.summarize(group)
 
 
 def _ns_of(seconds: Any, where: str) -> int:

@@ -26,6 +26,7 @@ from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
+from ot_bridge.redacting import redactor_of
 from ot_bridge.sampling.throttling import RemoteThrottler
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.shortcuts import LONG_WAY
@@ -108,6 +109,7 @@ class BridgeTracer(opentracing.Tracer):
         self.settings = Settings.from_env() if settings is None else settings
         self._propagator = MixedFleetPropagator(settings=self.settings)
         self._write_plain, self._read_plain = self._propagator.write_plain, self._propagator.read_plain
+        self._redactor = redactor_of(self.settings)  # for spans that the bridge does not record
         manager = BridgeScopeManager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
         super().__init__(manager)
         self._manager = manager
@@ -215,6 +217,8 @@ class BridgeTracer(opentracing.Tracer):
             return
         fields: tuple[Any, ...] = context
         trace_id, span_id, _, flags, state, _, items, debug = fields[:8]
+        if self._propagator.sent is not None:
+            self._propagator.sent(span_id)
         header = state.to_header() if state is not DEFAULT_TRACE_STATE and state else ""
         # WireContext(...) is a frame more, on the hot path.
         wire: WireContext = _new_tuple(
@@ -286,6 +290,7 @@ class BridgeTracer(opentracing.Tracer):
         Returns:
             Whether that was done in time.
         """
+        self._settle_watches()
         return export.flush_provider(self._provider, self._timeout(timeout_s))
 
     def close(self, timeout_s: float | None = None) -> bool:
@@ -298,6 +303,7 @@ class BridgeTracer(opentracing.Tracer):
             self._throttler.close()
         if not self._owns_provider:
             return self.flush(timeout_s)
+        self._settle_watches()
         return export.shutdown_provider(self._provider, self._timeout(timeout_s))
 
     def unwrap(self) -> trace_api.Tracer:
@@ -305,6 +311,10 @@ class BridgeTracer(opentracing.Tracer):
         return self._otel_tracer
 
     # --- inside
+
+    def _settle_watches(self) -> None:
+        if self._recorder is not None and self._recorder._rules.watches:
+            self._recorder.settle_watches()
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self.settings.close_timeout_s if timeout_s is None else max(0.0, timeout_s)
@@ -321,6 +331,9 @@ class BridgeTracer(opentracing.Tracer):
             self._debug_allowed = self._throttler.is_allowed
         if self._recorder is not None:
             self._recorder._rules.debug_allowed = self._debug_allowed
+        if self._recorder is not None and self.settings.flood_collapse and self._recorder._rules.flood is not None:
+            self._propagator.tell_sent(self._recorder._rules.flood.refer)
+            self._write_plain = self._propagator.write_plain
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
             kind = type(self._otel_tracer).__qualname__
             warn_once(f"tracer.wrapped.{kind}", "the spans of %s are wrapped: it is not the SDK's own tracer", kind)
@@ -340,8 +353,11 @@ class BridgeTracer(opentracing.Tracer):
         if self._recorder is not None:
             return self._recorder.start(self, name, parent, tags, start_ns)
         kind, attributes, special = split_tags(tags, self.settings)
+        shown = name
+        if self._redactor is not None:
+            attributes, shown = dict(self._redactor.attributes(attributes)), self._redactor.text(name)
         otel_span = self._otel_tracer.start_span(
-            name, context=parent.context, kind=kind, attributes=attributes, links=parent.links, start_time=start_ns
+            shown, context=parent.context, kind=kind, attributes=attributes, links=parent.links, start_time=start_ns
         )
         if not otel_span.is_recording():  # providers hand out one object for many such spans
             ids = otel_span.get_span_context()

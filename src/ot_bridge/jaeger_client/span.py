@@ -28,7 +28,7 @@ from ot_bridge.not_carried import reason_for
 from ot_bridge.recording import READ_ONLY, RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.values import clean_value, to_ns
+from ot_bridge.values import clean_value, to_ns, to_text
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
@@ -132,7 +132,10 @@ class Span(BridgeSpan):
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
+        rules = self.tracer._seen_redactor
         seen = (*(self._seen_first or {}).items(), *self._added_tags, *(self._seen_tags or ()))
+        if rules is not None:
+            seen = tuple((key, rules.value(to_text(key), value)) for key, value in seen)
         return [thrift.make_tag(key, value, *limits) for key, value in seen]
 
     @tags.setter
@@ -143,10 +146,16 @@ class Span(BridgeSpan):
     def logs(self) -> list[Log]:
         """The logs, in order; a list of the caller's own."""
         limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
-        return [
-            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, *limits) for key, value in fields.items()])
-            for at, fields in self._seen_logs or ()
-        ]
+        rules = self.tracer._seen_redactor
+        logs = []
+        for at, fields in self._seen_logs or ():
+            shown: Mapping[Any, Any] = fields
+            if rules is not None:
+                named = {to_text(key): value for key, value in fields.items()}
+                shown = rules.event(to_text(named.get("event")), named)
+            tags = [thrift.make_tag(key, value, *limits) for key, value in shown.items()]
+            logs.append(Log((to_ns(at) or 0) // 1000, tags))
+        return logs
 
     @logs.setter
     def logs(self, value: Any) -> None:

@@ -56,6 +56,7 @@ from ot_bridge.jaeger_client.throttler import Throttler
 from ot_bridge.jaeger_client.utils import local_ip
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
+from ot_bridge.redacting import protect
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.tracer import BridgeTracer
 from ot_bridge.values import clean_key, clean_value
@@ -215,6 +216,8 @@ class Tracer(BridgeTracer):
             settings=Settings.from_env(**{name: settings[name] for name in settings if name not in set_by_hand}),
             scope_manager=scope_manager,
         )
+        protect(provider, self.settings)
+        self._seen_redactor = None if self._redactor is None else self._redactor.silently()
         if self.throttler is None:
             self.throttler = self._throttler  # that of OT_BRIDGE_DEBUG_THROTTLE
         self._debug_allowed = self.is_debug_allowed
@@ -273,6 +276,8 @@ class Tracer(BridgeTracer):
             return
         context = context_of(span_context)
         if context is not None:
+            if self._propagator.sent is not None:
+                self._propagator.sent(context.span_id)
             codec.inject(SpanContext.seen(context, getattr(span_context, "parent_id", None)), carrier)
 
     def extract(self, format: Any, carrier: Any) -> SpanContext | None:  # type: ignore[override]

@@ -240,6 +240,40 @@ SETTINGS: Final[Tests] = {
         ("baggage_max_items", "baggage_max_bytes", "baggage_allow", "baggage_deny"),
         ("test_limits::test_limit_holds_both_ways", "test_limits::test_limit_holds_for_binary_both_ways"),
     ),
+    "redact": (
+        "test_redaction_spans::test_no_processor_sees_a_secret",
+        "test_redaction_spans::test_redaction_can_be_switched_off",
+        "test_redaction_spans::test_own_rules_can_stand_alone",
+    ),
+    "redact_keys": (
+        "test_redaction_rules::test_own_keys_are_exact_or_patterns_in_any_case",
+        "test_redaction_rules::test_truncated_value_keeps_its_start",
+    ),
+    "redact_values": (
+        "test_redaction_rules::test_own_values_replace_what_they_find",
+        "test_redaction_rules::test_own_pattern_is_refused",
+    ),
+    **dict.fromkeys(
+        ("redact_safe_keys", "redact_disabled_rules"),
+        ("test_redaction_spans::test_safe_and_disabled_settings_are_obeyed",),
+    ),
+    "redact_enabled_rules": ("test_redaction_rules::test_optional_rules_are_off",),
+    "redact_hash_key": (
+        "test_redaction_rules::test_hash_is_the_same_for_the_same_value_and_key",
+        "test_redaction_settings::test_hash_key_is_nowhere_to_be_read",
+    ),
+    "redact_dry_run": ("test_redaction_spans::test_dry_run_changes_nothing_and_counts_each_value_once",),
+    "find_unfinished": (
+        "test_watch::test_span_that_is_old_is_reported_with_its_line",
+        "test_watch::test_span_that_was_thrown_away_is_reported_at_once",
+    ),
+    "flood_limit": ("test_watch::test_flood_is_counted_and_told_once",),
+    "flood_collapse": (
+        "test_watch::test_flood_is_collapsed_into_one_summary",
+        "test_watch::test_errors_are_never_collapsed",
+        "test_watch::test_span_with_something_below_it_is_not_collapsed",
+    ),
+    "redact_baggage": ("test_redaction_spans::test_baggage_is_sent_as_it_is_unless_asked",),
     "trace_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "baggage_header_prefix": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "debug_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
