@@ -12,6 +12,7 @@ from opentracing import ReferenceType
 from ot_bridge.jaeger_client.constants import MAX_TAG_VALUE_LENGTH, MAX_TRACEBACK_LENGTH
 from ot_bridge.jaeger_client.thrift_gen.jaeger import ttypes
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag, TagType
+from ot_bridge.values import to_text
 
 __all__ = [
     "MAX_TRACEBACK_LENGTH",
