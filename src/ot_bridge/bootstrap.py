@@ -162,7 +162,7 @@ def _install(
     provider = _real(given) or existing
     owned = provider is None
     if provider is None:
-        provider = build_provider(service_name, processors, sampler=settings.sampler)
+        provider = build_provider(service_name, processors, sampler=settings.sampler, tail=settings.tail)
     try:
         tracer = BridgeTracer(provider, settings=settings)
     except BaseException:
@@ -246,6 +246,10 @@ def _tell_of_foreign(
     if settings.sampler is not None:
         telemetry.warn_once(
             "install.sampler", "sampler=%r has no effect: the provider in use has its own", settings.sampler
+        )
+    if settings.tail is not None:
+        telemetry.warn_once(
+            "install.tail", "tail=%r has no effect on a provider that is there: see docs/sampling.md", settings.tail
         )
 
 

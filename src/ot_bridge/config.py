@@ -21,6 +21,7 @@ from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, w
 from ot_bridge.errors import ConfigError
 from ot_bridge.jaeger_config import load, translate
 from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_spec
+from ot_bridge.tail_specs import TAIL_FORM, read_tail
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
 
@@ -205,6 +206,19 @@ def _sampler() -> Kind:
     return Kind(f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER", accept, _none_or_text)
 
 
+def _tail() -> Kind:
+    def accept(value: object) -> object:
+        if value is None:
+            return None
+        try:
+            read_tail(value)
+        except SpecError as reason:
+            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
+        return value
+
+    return Kind(f"{TAIL_FORM}; None (in a variable none) for no tail sampling", accept, _none_or_text)
+
+
 def _none_or_text(text: str) -> object:
     return None if text.lower() == "none" else text
 
@@ -280,6 +294,12 @@ class Settings:
         _sampler(),
         None,
         "Jaeger's sampler of the provider that install builds: NAME:ARG, see docs/sampling.md.",
+    )
+    tail: str | None = _field(
+        _tail(),
+        None,
+        "What is exported of what was recorded, decided when a local trace ends, by the provider that install builds; "
+        "see docs/sampling.md.",
     )
     stringify_sequences: bool = _field(
         _flag(), default=False, meaning="Lists become text, as in jaeger-client, instead of arrays."

@@ -83,6 +83,20 @@ INSTRUMENTS: Final = (
     Instrument(
         "ot_bridge.throttler.polls", "{poll}", "Questions to the endpoint of a throttler", ("throttler.remote.",)
     ),
+    Instrument(
+        "ot_bridge.tail.decided",
+        "{trace}",
+        "Local traces that the tail sampler kept or dropped, by the policy that decided",
+        ("tail.decided.",),
+        kind="ot_bridge.outcome",
+    ),
+    Instrument("ot_bridge.tail.late", "{span}", "Spans that ended when their trace was decided", ("tail.late.",), None),
+    Instrument(
+        "ot_bridge.tail.problems",
+        "{problem}",
+        "Traces decided for want of room or time, spans unfinished or exported without their trace, failed callbacks",
+        ("tail.",),
+    ),
     Instrument("ot_bridge.scope.problems", "{problem}", "Scopes closed elsewhere or out of order", ("scope.",)),
     Instrument(
         "ot_bridge.export.problems", "{problem}", "Flushes and closes that failed", ("export.", "flush.", "close.")
@@ -132,6 +146,10 @@ def expose(meter_provider: MeterProvider | None = None) -> None:
         meter = provider.get_meter(METER, __version__)
         for one in INSTRUMENTS:
             meter.create_observable_counter(one.name, [partial(_observe, one)], unit=one.unit, description=one.meaning)
+        for name, meaning in telemetry.GAUGES.items():
+            meter.create_observable_up_down_counter(
+                f"{METER}.{name}", [partial(_observe_gauge, name)], unit="{span}", description=meaning
+            )
     except Exception:
         telemetry.warn_once("metrics.failed", "a meter provider did not take the counters", exc_info=True)
 
@@ -156,6 +174,10 @@ def _observe(instrument: Instrument, _: CallbackOptions) -> Iterable[Observation
     return [
         Observation(number, dict(series.attributes)) for series, number in counted if series.instrument == instrument
     ]
+
+
+def _observe_gauge(name: str, _: CallbackOptions) -> Iterable[Observation]:
+    return [Observation(number) for found, number in telemetry.gauges().items() if found == name]
 
 
 def _row_of(counter: str) -> tuple[str, dict[str, str]]:

@@ -22,6 +22,7 @@ from ot_bridge import sampling, telemetry
 from ot_bridge.environment import VARIABLE, build_named, read, read_number, wrong
 from ot_bridge.errors import ConfigError
 from ot_bridge.sampler_specs import ENTRY_POINT_PREFIX, SAMPLER_ROWS
+from ot_bridge.sampling.tail import RecordingSampler, in_front_of, rules_of, takes_all
 
 __all__ = ["SAMPLERS", "build_provider", "host_attributes", "is_disabled", "sampler_from_env"]
 
@@ -63,6 +64,7 @@ def build_provider(
     build_processors: Callable[[], Iterable[SpanProcessor]],
     *,
     sampler: str | Sampler | None = None,
+    tail: str | None = None,
     resource: Mapping[str, str | bool | int | float] | None = None,
 ) -> TracerProvider:
     """Build a provider that is nobody's global yet and that does not shut itself down at exit.
@@ -72,6 +74,7 @@ def build_provider(
         build_processors: called last, when all else is valid, as it may start threads; not called when
             ``OTEL_SDK_DISABLED`` is true.
         sampler: a Sampler, or as in ``Settings.sampler``; wins over ``OTEL_TRACES_SAMPLER``, None leaves it to that.
+        tail: as in ``Settings.tail``: what decides on what the processors export.
         resource: further attributes of the resource; what ``OTEL_RESOURCE_ATTRIBUTES`` says wins.
 
     Raises:
@@ -80,14 +83,18 @@ def build_provider(
     if is_disabled():
         return TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
     built, ids, limits = _build_resource(service_name, resource or {}), _build_id_generator(), _build_limits()
+    rules = None if tail is None else rules_of(tail, "argument of build_provider")
     # Last but for the processors: a remote sampler asks at once, in a thread.
     if not isinstance(sampler, Sampler):
         sampler = _build_sampler(sampler, str(built.attributes[SERVICE_NAME]))
     try:
         provider = TracerProvider(
-            sampler=sampler, resource=built, id_generator=ids, span_limits=limits, shutdown_on_exit=False
+            sampler=RecordingSampler(sampler) if rules is not None and rules.promote_local else sampler, resource=built, id_generator=ids, span_limits=limits, shutdown_on_exit=False
         )
-        for processor in build_processors():
+        processors = build_processors()
+        if rules is not None:
+            processors = in_front_of(processors, rules, head_takes_all=takes_all(sampler))
+        for processor in processors:
             provider.add_span_processor(processor)
     except BaseException:
         if isinstance(sampler, sampling.JaegerSampler):

@@ -52,7 +52,8 @@ class SpanRecorder:
         self._sdk = tracer
         scope = InstrumentationScope(settings.scope_name, __version__)
         self._rules = SpanRules(tracer._span_limits, tracer.span_processor, scope, settings)
-        self._late_sampling = settings.late_sampling
+        # A tail sampler may still want what the head sampler does not choose.
+        self._late_sampling = settings.late_sampling or getattr(tracer.sampler, "records_all", False)
         self._short_ids = settings.trace_id_bits == 64
         # A sampler of ot_bridge's own kind: it follows the parent, and this decides where there is none.
         self._root_sampler = tracer.sampler

@@ -128,6 +128,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     _dropped_attributes: int = 0
     _dropped_events: int = 0
     _dropped_links: int = 0
+    _refused: bool = False  # sampling.priority=0 after the start: for a tail sampler, where nothing was sampled before
 
     def unwrap(self) -> trace_api.Span:
         return self
@@ -375,6 +376,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             if wanted is not None:
                 self._context = self._context.with_sampling(sampled=wanted, debug=wanted)
                 if not wanted:
+                    self._refused = True
                     self._attributes.pop(key, None)
                     return
                 if self._parent is None or self._parent.is_remote:

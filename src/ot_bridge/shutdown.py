@@ -111,6 +111,9 @@ def _close_sampler(provider: object) -> None:
 
 
 def _shut_down(processor: SpanProcessor, timeout_s: float) -> bool:
+    within = getattr(processor, "shutdown_within", None)  # one that hands on to others, such as a tail sampler
+    if callable(within):
+        return within(timeout_s) is not False
     batch_shutdown = getattr(getattr(processor, "_batch_processor", None), "shutdown", None)
     if (
         type(processor).shutdown is not BatchSpanProcessor.shutdown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from typing import Final
 
 from ot_bridge.locks import fork_safe_lock
 
-__all__ = ["COUNTERS", "count", "count_all", "reset", "snapshot", "warn_once"]
+__all__ = ["COUNTERS", "GAUGES", "count", "count_all", "gauges", "reset", "snapshot", "warn_once", "watch"]
 
 COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -67,6 +68,18 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "throttler.remote.ok": "answers of a throttler's endpoint that were taken",
         "throttler.remote.failed.<why>": "questions to a throttler's endpoint without a usable answer "
         "(warns once for each reason)",
+        "tail.decided.kept.<policy>": "local traces that a policy of the tail sampler kept",
+        "tail.decided.dropped.<policy>": "local traces that it dropped; baseline: no policy kept them",
+        "tail.late.<outcome>": "spans that ended when their trace was decided and complete, or had been dropped; partial: "
+        "errors, exported alone",
+        "tail.partial": "local roots and single spans exported though other parts of their trace were not",
+        "tail.evicted_early": "local traces decided by the baseline alone, for want of room (max_spans)",
+        "tail.oversized": "local traces decided when they had max_spans_per_trace ended spans",
+        "tail.aged": "local traces decided after max_age, with what was there",
+        "tail.unfinished": "spans that were forgotten unfinished, or open when their trace was decided by age or at the "
+        "end",
+        "tail.ceiling": "local traces and late errors dropped for max_kept (warns once)",
+        "tail.failed.<where>": "policies, callbacks and processors of the application that failed (warns once for each)",
         "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
         "scope.closed_out_of_order": "scopes closed while one inside them was open",
         "scope.failed.finish": "spans that could not be finished with their scope (warns once)",
@@ -80,6 +93,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "install.service_name": "service names given to install beside a provider that has its own (warns once)",
         "install.two_providers": "providers given to install beside another global one (warns once)",
         "install.sampler": "samplers in the settings given to install beside a provider that has its own (warns once)",
+        "install.tail": "rules for tail sampling given to install beside a provider that is there (warns once)",
         "export.failed": "exporters that could not be built at their first export: spans are lost (warns once)",
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
@@ -103,12 +117,18 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
 The single source: compat_matrix.md prints it, :mod:`ot_bridge.metrics` exposes it.
 """
 
+GAUGES: Final[Mapping[str, str]] = MappingProxyType(
+    {"tail.buffered": "ended spans that a tail sampler holds until their trace is decided"}
+)
+"""Every number that goes up and down, and what it is. Read where it is, when somebody asks: see :func:`watch`."""
+
 _logger = logging.getLogger("ot_bridge")
 _lock = fork_safe_lock()
 _counters: defaultdict[str, int] = defaultdict(int)
 _steps: dict[tuple[str, ...], itertools.count[int]] = {}  # their __next__ is atomic: no lock on the hot path
 _bases: dict[tuple[str, ...], int] = {}  # where they stood when the counts were reset
 _warned: set[str] = set()
+_watched: list[tuple[str, weakref.WeakMethod[Callable[[], int]]]] = []
 
 
 def count(name: str, amount: int = 1) -> None:
@@ -156,9 +176,28 @@ def snapshot() -> Mapping[str, int]:
         return dict(sorted(total.items()))
 
 
+def watch(name: str, read: Callable[[], int]) -> None:
+    """Have a gauge read by a method of an object, for as long as the object lives; several objects are added up."""
+    with _lock:
+        _watched.append((name, weakref.WeakMethod(read)))
+
+
+def gauges() -> Mapping[str, int]:
+    """Return what every gauge shows now, sorted by name; one that nobody has is left out."""
+    found: dict[str, int] = {}
+    with _lock:
+        _watched[:] = [(name, method) for name, method in _watched if method() is not None]
+        alive = [(name, method()) for name, method in _watched]
+    for name, read in alive:
+        if read is not None:
+            found[name] = found.get(name, 0) + read()
+    return dict(sorted(found.items()))
+
+
 def reset() -> None:
-    """Forget all counts and warnings. For tests."""
+    """Forget all counts, warnings and gauges. For tests."""
     with _lock:
         _counters.clear()
         _warned.clear()
+        _watched.clear()
         _bases.update((names, int(repr(steps)[6:-1])) for names, steps in _steps.items())

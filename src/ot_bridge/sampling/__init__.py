@@ -23,6 +23,7 @@ from ot_bridge.sampling.decisions import (
     Probabilistic,
     RateLimiting,
 )
+from ot_bridge.sampling.tail import TailDecision, TailSamplingProcessor
 
 __all__ = [
     "BUILDERS",
@@ -34,6 +35,8 @@ __all__ = [
     "Probabilistic",
     "RateLimiting",
     "RootSampler",
+    "TailDecision",
+    "TailSamplingProcessor",
     "build",
     "build_decider",
     "build_from_variable",
