@@ -6,7 +6,7 @@ import itertools
 import logging
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -80,6 +80,19 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "end",
         "tail.ceiling": "local traces and late errors dropped for max_kept (warns once)",
         "tail.failed.<where>": "policies, callbacks and processors of the application that failed (warns once for each)",
+        "spans.started": "spans that the bridge started (meter)",
+        "spans.finished": "recorded spans that were finished (meter)",
+        "spans.promoted": "spans that were recorded late: sampling.priority after the start (meter)",
+        "spans.recorded_only": "spans recorded and not sampled: for late_sampling or a tail sampler (meter)",
+        "spans.exported": "spans that exporters took, native ones among them (meter)",
+        "spans.dropped.<reason>": "spans not recorded or not sent: sampler, priority, disabled, head_shed (the CPU budget), "
+        "queue_full, already_shutdown, export_failed; the tail sampler counts its own (meter)",
+        "spans.native.started": "spans that others started on the same provider, since SDK 1.40 (meter)",
+        "spans.native.finished": "recorded ones of these that were ended (meter)",
+        "meter.over_budget": "windows in which the bridge took more CPU than cpu_budget (warns once)",
+        "meter.floor": "windows in which spans would cost more than cpu_budget if none were recorded (warns once)",
+        "meter.lever.<name>": "changes of what the CPU budget leaves: rest, detail, head (the first one warns)",
+        "meter.failed.<where>": "measurements that failed and were given up (warns once for each)",
         "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
         "scope.closed_out_of_order": "scopes closed while one inside them was open",
         "scope.failed.finish": "spans that could not be finished with their scope (warns once)",
@@ -118,7 +131,12 @@ The single source: compat_matrix.md prints it, :mod:`ot_bridge.metrics` exposes 
 """
 
 GAUGES: Final[Mapping[str, str]] = MappingProxyType(
-    {"tail.buffered": "ended spans that a tail sampler holds until their trace is decided"}
+    {
+        "spans.queued": "ended spans that wait in the queues of batch processors (meter)",
+        "spans.queue_capacity": "how many these queues hold (meter)",
+        "spans.unfinished": "recorded spans of the bridge that are open, or were forgotten (meter)",
+        "tail.buffered": "ended spans that a tail sampler holds until their trace is decided",
+    }
 )
 """Every number that goes up and down, and what it is. Read where it is, when somebody asks: see :func:`watch`."""
 
@@ -161,6 +179,27 @@ def counter_of(names: tuple[str, ...]) -> Callable[[], object]:
     """
     with _lock:
         return _steps.setdefault(names, itertools.count()).__next__
+
+
+def ticks_of(name: str) -> Iterator[int]:
+    """Return the counter itself, for who counts and wants the number: ``next`` of it adds one, and is atomic."""
+    with _lock:
+        return _steps.setdefault((name,), itertools.count())
+
+
+def read_ticks(name: str) -> int:
+    """Return where a counter of :func:`ticks_of` stands, whatever was forgotten meanwhile."""
+    return int(repr(_steps[name,])[6:-1])
+
+
+def forget(prefix: str) -> None:
+    """Let the counters that begin so start anew, as in the child of a fork."""
+    with _lock:
+        for name in [name for name in _counters if name.startswith(prefix)]:
+            del _counters[name]
+        for names, steps in _steps.items():
+            if all(name.startswith(prefix) for name in names):
+                _bases[names] = int(repr(steps)[6:-1])
 
 
 def snapshot() -> Mapping[str, int]:

@@ -13,23 +13,26 @@ from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 from opentelemetry.trace import DEFAULT_TRACE_STATE, NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
 
-from ot_bridge import export
+from ot_bridge import export, meter
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext
 from ot_bridge.delegation import DelegatingScopeManager
 from ot_bridge.environment import wrong
 from ot_bridge.errors import CarrierError, CorruptedContextError, FormatError
+from ot_bridge.metering import MeteredScopeManager, is_wanted
 from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
+from ot_bridge.shedding import levers_of
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_text, to_ns
 from ot_bridge.version import __version__
+from ot_bridge.watching import Watch
 from ot_bridge.wrapped import WrappedSpan
 
 __all__ = ["BridgeTracer", "check_provider", "check_settings"]
@@ -39,6 +42,7 @@ _ARGUMENT: Final = "argument of BridgeTracer"
 _HTTP_HEADERS: Final = opentracing.Format.HTTP_HEADERS
 _TEXT_MAP: Final = opentracing.Format.TEXT_MAP
 _BINARY: Final = opentracing.Format.BINARY
+_DEFAULT_BUDGET: Final = 0.01
 _new_tuple: Final[Any] = tuple.__new__
 
 
@@ -100,7 +104,9 @@ class BridgeTracer(opentracing.Tracer):
             raise wrong("scope_manager", scope_manager, _ARGUMENT, "an opentracing.ScopeManager or None")
         self.settings = Settings.from_env() if settings is None else settings
         self._propagator = MixedFleetPropagator(settings=self.settings)
-        manager = BridgeScopeManager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
+        self._meter = meter.of_process() if is_wanted(self.settings) else None
+        own_manager = BridgeScopeManager if self._meter is None else MeteredScopeManager
+        manager = own_manager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
         super().__init__(manager)
         self._manager = manager
         self._bind(trace_api.get_tracer_provider() if tracer_provider is None else tracer_provider)
@@ -301,9 +307,21 @@ class BridgeTracer(opentracing.Tracer):
         self._provider = provider
         self._otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
+        if self._meter is not None and self._recorder is not None:
+            self._measure(self._meter, self._recorder)
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
             kind = type(self._otel_tracer).__qualname__
             warn_once(f"tracer.wrapped.{kind}", "the spans of %s are wrapped: it is not the SDK's own tracer", kind)
+
+    def _measure(self, measuring: meter.Meter, recorder: SpanRecorder) -> None:
+        recorder.measure(measuring)
+        self._watch = Watch(self._provider, measuring, self._otel_tracer)
+        self._levers = levers_of(recorder, self._watch.processors())  # the meter itself keeps nobody alive
+        for lever in self._levers:
+            measuring.add_lever(lever)
+        adaptive, budget = self.settings.adaptive_budget, self.settings.cpu_budget
+        if budget is not None or adaptive:
+            measuring.keep_under(_DEFAULT_BUDGET if budget is None else budget, adaptive=adaptive)
 
     def _rebind(self) -> None:
         """Leave the stand-in for the global provider as soon as there is one."""

@@ -244,6 +244,7 @@ for _name in ("dropped_attributes", "dropped_events", "dropped_links", "parent",
     setattr(RecordedSpan, _name, _Readable(getattr(RecordedSpan, _name).fget))
 
 RECORDING_CLASSES.add(RecordedSpan)
+RecordedSpan._alike = {RecordedSpan}
 
 
 class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
@@ -276,7 +277,7 @@ class SpanView(Span, WrappedSpan):
 
 def otel_face(span: Any) -> Any:
     """Return what OpenTelemetry's processors are given for a span: all of its state, and times in nanoseconds."""
-    if type(span) is not RecordedSpan:
+    if type(span) not in RecordedSpan._alike:
         return span
     face: RecordingSpan = object.__new__(RecordingSpan)
     face.__dict__ = span.__dict__
@@ -298,9 +299,9 @@ def read_priority(value: Any) -> int | None:
 _derived: Final = reason_for("span.Span (derived)")
 
 
-def see_initial(span: BridgeSpan, tags: Mapping[Any, Any] | None) -> None:
+def see_initial(span: Any, tags: Mapping[Any, Any] | None) -> None:
     """Keep the tags that a recorded span started with, and those of the sampler, for who reads ``span.tags``."""
-    if type(span) is not RecordedSpan or not (tags or _SAMPLER_TAGS[0] in span._attributes):
+    if type(span) not in RecordedSpan._alike or not (tags or _SAMPLER_TAGS[0] in span._attributes):
         return
     try:
         plain = thrift.plain_value

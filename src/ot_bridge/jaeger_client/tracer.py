@@ -415,8 +415,8 @@ class _FacedProcessor(SpanProcessor):
         if not self._is_plain():
             self._processor._on_ending(otel_face(span))
 
-    def on_end(self, span: ReadableSpan) -> None:
-        if type(span) is not RecordedSpan:
+    def on_end(self, span: Any) -> None:
+        if type(span) not in RecordedSpan._alike:
             self._processor.on_end(span)
             return
         if self._is_plain():
