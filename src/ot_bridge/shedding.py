@@ -16,8 +16,8 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, TraceState
 
 from ot_bridge import telemetry
 from ot_bridge.recording import SpanRules, cleaner
-from ot_bridge.sampling.tail.processor import TailSamplingProcessor
 from ot_bridge.sampling.tail.policies import baseline_threshold
+from ot_bridge.sampling.tail.processor import TailSamplingProcessor
 from ot_bridge.sampling.tail.threshold import ERASE, with_threshold
 
 if TYPE_CHECKING:

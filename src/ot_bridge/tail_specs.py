@@ -263,7 +263,7 @@ def _read_errors(_: str, __: str) -> _Fields:
 
 
 def _read_slow(text: str, wanted: str) -> _Fields:
-    found = re.fullmatch(rf"p([0-9]{{2}}(?:\.[0-9])?)(?::(.+?)\.\.(.+))?", text)
+    found = re.fullmatch(r"p([0-9]{2}(?:\.[0-9])?)(?::(.+?)\.\.(.+))?", text)
     if found is None:
         if text.startswith("p"):
             raise SpecError(text, wanted)

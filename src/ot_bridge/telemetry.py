@@ -189,7 +189,7 @@ def ticks_of(name: str) -> Iterator[int]:
 
 def read_ticks(name: str) -> int:
     """Return where a counter of :func:`ticks_of` stands, whatever was forgotten meanwhile."""
-    return int(repr(_steps[name,])[6:-1])
+    return int(repr(ticks_of(name))[6:-1])
 
 
 def forget(prefix: str) -> None:

@@ -2,9 +2,9 @@
 
     print(ot_bridge.meter.snapshot())
 
-``model`` has the control rule, ``clock`` the CPU clocks, ``core`` the windows. :mod:`ot_bridge.metering` times the spans
-and :mod:`ot_bridge.watching` the exporters. On with ``Settings(meter=True)`` and with a ``cpu_budget``; off it costs
-nothing.
+``model`` has the control rule, ``clock`` the CPU clocks, ``tally`` the sums, ``core`` the meter. The spans are timed by
+:mod:`ot_bridge.metering`, exporters by :mod:`ot_bridge.watching`. On with ``Settings(meter=True)`` and with a
+``cpu_budget``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from ot_bridge.meter.core import PATHS, STRIDE, Lever, Measured, Meter
+from ot_bridge.meter.core import STRIDE, Lever, Measured, Meter
+from ot_bridge.meter.tally import PATHS
 
 __all__ = ["PATHS", "STRIDE", "Lever", "Measured", "Meter", "of_process", "snapshot"]
 

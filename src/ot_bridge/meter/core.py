@@ -1,8 +1,8 @@
 """The meter: what the bridge costs, measured on a few of its own calls, window by window.
 
-Spans are always counted, by :mod:`ot_bridge.telemetry`. One in :data:`STRIDE` is timed, with the CPU clock of its thread
-around each of the bridge's calls; batches are timed where they are exported. Nobody waits for a window to end: the
-first timed call, export or reading after it closes it.
+Spans are always counted, by :mod:`ot_bridge.telemetry`. One in :data:`STRIDE` is timed, with the CPU clock of its
+thread around each of the bridge's calls; batches are timed where they are exported. Nobody waits for a window to end:
+the first timed call, export or reading after it closes it.
 """
 
 from __future__ import annotations
@@ -18,40 +18,33 @@ from typing import Final, NamedTuple, Protocol
 
 from ot_bridge import telemetry
 from ot_bridge.meter.clock import Clock, cost_of_pair_ns, thread_clock
-from ot_bridge.meter.model import WINDOW_S, Budget, Gain, Window, smoothed
+from ot_bridge.meter.model import WINDOW_S, Budget, Gain, Window
+from ot_bridge.meter.tally import Moment, Tally
 
-__all__ = ["PATHS", "STRIDE", "Lever", "Measured", "Meter"]
+__all__ = ["STRIDE", "Lever", "Measured", "Meter"]
 
 STRIDE: Final = 128
 """One span in so many is timed, on the average; which one is drawn."""
 
-PATHS: Final[Mapping[str, str]] = {
-    "start": "making a span and telling the processors of it",
-    "tag": "tags, names, status and baggage of a span",
-    "log": "logs, events and exceptions",
-    "scope": "making a span active, and leaving it",
-    "end": "finishing a span",
-    "decide": "what the span processors do at its end: the tail sampler's decision, the queue",
-    "redact": "redaction",
-    "export": "exporting batches, in the exporting thread",
-}
-"""Where CPU goes. Finding the parent, inject and extract are not timed."""
-
-_IN_THREAD: Final = tuple(path for path in PATHS if path != "export")
 _ORDER: Final = ("rest", "detail", "head")
-_NAMES: Final = ("spans.started", "spans.promoted", "spans.native.started")
 _NOT_RECORDED: Final = ("sampler", "priority", "disabled", "head_shed")
+_WINDOW_NS: Final = int(WINDOW_S * 1e9)
 _logger = logging.getLogger("ot_bridge")
 
 
 class Lever(Protocol):
-    """What the budget can pull. The head's is the last one."""
+    """What the budget can pull: rest, detail or head, in this order."""
 
-    name: str
-    gradual: bool
+    @property
+    def name(self) -> str:
+        """Which of the three."""
+
+    @property
+    def gradual(self) -> bool:
+        """Whether it knows parts; else it is all or nothing."""
 
     def gain_s(self, costs: Mapping[str, float]) -> float:
-        """Return what it spares at most: CPU seconds per recorded span, at its present part.
+        """Return what it spares at most: CPU seconds per recorded span, at its present part. The head is not asked.
 
         Args:
             costs: path -> CPU seconds per recorded span.
@@ -65,10 +58,9 @@ class Measured(NamedTuple):
     """What the meter knows."""
 
     counts: Mapping[str, int]
-    """Counters and gauges of spans: started, recorded, sampled, finished, unfinished, exported, queued,
-    ``dropped.<reason>``, ``native.<what>``."""
+    """The counters and gauges ``spans.*`` without that word, and what follows from them: recorded, sampled."""
     cpu_s: Mapping[str, float]
-    """CPU seconds by path, estimated from the timed spans; export is timed whole."""
+    """CPU seconds by path, as in ``PATHS``: estimated from the timed spans, but export, which is timed whole."""
     export_wall_s: float
     """Seconds that exporting took, with all waiting."""
     share: float | None
@@ -88,48 +80,11 @@ class Meter:
 
     Args:
         stride: one span in so many is timed.
-        thread_ns: CPU clock of the calling thread.
+        thread_ns: CPU clock of the calling thread; None for the system's.
         process_ns: CPU clock of the process.
         clock_ns: nanoseconds that only grow.
         draw: from a number n to one of 1, 2, ... n.
     """
-
-    # Read for every span, and more than an object's short way to its attributes has room for.
-    __slots__ = (
-        "_adaptive",
-        "_budget",
-        "_costs",
-        "_cpu_s",
-        "_draw",
-        "_dropped_mean",
-        "_dropped_ns",
-        "_ends_ns",
-        "_export_mean",
-        "_held",
-        "_last_share",
-        "_lock",
-        "_means",
-        "_share",
-        "_since",
-        "_stride",
-        "_sums",
-        "_timed",
-        "_timed_dropped",
-        "_wall_ns",
-        "busy",
-        "disabled",
-        "due",
-        "finished",
-        "pair_ns",
-        "promoted",
-        "recorded_only",
-        "refused",
-        "shed",
-        "thread_ns",
-        "ticks",
-        "unsampled",
-        "__weakref__",
-    )
 
     def __init__(
         self,
@@ -140,51 +95,42 @@ class Meter:
         clock_ns: Clock = time.monotonic_ns,
         draw: Callable[[int], int] = lambda most: random.randrange(most) + 1,  # noqa: S311  (no secret)
     ) -> None:
-        self.thread_ns = thread_clock() if thread_ns is None else thread_ns
-        self.pair_ns = cost_of_pair_ns(self.thread_ns) if thread_ns is None else 0
-        self._process_ns, self._clock_ns, self._draw = process_ns, clock_ns, draw
-        self._stride = stride
-        self.busy: set[int] = set()
-        """Ids of timed spans that are in a call."""
+        # What the recorder counts with.
         self.ticks = telemetry.ticks_of("spans.started")
         self.finished = telemetry.ticks_of("spans.finished")
         self.promoted = telemetry.ticks_of("spans.promoted")
         self.recorded_only = telemetry.ticks_of("spans.recorded_only")
-        for name in _NAMES:
-            telemetry.ticks_of(name)
+        self.native = telemetry.ticks_of("spans.native.started")
         self.unsampled, self.refused, self.disabled, self.shed = (
             telemetry.ticks_of(f"spans.dropped.{reason}") for reason in _NOT_RECORDED
         )
+        self.thread_ns = thread_clock() if thread_ns is None else thread_ns
+        self.busy: set[int] = set()
+        """Ids of timed spans that are in a call."""
+        self._pair_ns = cost_of_pair_ns(self.thread_ns) if thread_ns is None else 0
+        self._process_ns, self._clock_ns, self._draw, self._stride = process_ns, clock_ns, draw, stride
         # One thread may take it twice: the garbage collector or a signal may finish a span in the middle of this.
         self._lock = threading.RLock()
         self._held: list[weakref.ref[Lever]] = []  # a tracer that is gone takes its levers along
         self._share: float | None = None
         self._adaptive = False
+        self._budget: Budget | None = None
         self._begin()
         telemetry.watch("spans.unfinished", self._unfinished)
         if hasattr(os, "register_at_fork"):
-            renew = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (renew() or (lambda: None))())
+            os.register_at_fork(after_in_child=_Renewal(self))
 
     def _begin(self) -> None:
         """Start with nothing measured."""
         self.due = telemetry.read_ticks("spans.started") + self._draw(self._stride)
         """The number of the next span to time."""
-        self._sums = dict.fromkeys(PATHS, 0)
-        self._timed = self._timed_dropped = self._dropped_ns = 0
-        self._wall_ns = 0
-        self._means: dict[str, float | None] = dict.fromkeys(_IN_THREAD)
-        self._dropped_mean: float | None = None
-        self._cpu_s = dict.fromkeys(PATHS, 0.0)
+        now = self._now()
+        self._tally = Tally(now)
         self._last_share: float | None = None
-        self._costs: dict[str, float] = {}
-        self._export_mean: float | None = None
-        self._since = self._now()
-        self._ends_ns = self._since[0] + int(WINDOW_S * 1e9)
-        self._budget: Budget | None = None
-        self._renew_budget()
+        self._ends_ns = now.clock_ns + _WINDOW_NS
+        self._renew_budget(self._levers())
 
-    # --- what is measured; called by ot_bridge.metering
+    # --- what is measured; ot_bridge.metering and ot_bridge.watching tell it
 
     def begin(self) -> int:
         """Draw which span is timed next, and return the time: the one that is due starts now."""
@@ -200,25 +146,19 @@ class Meter:
             spent_ns: nanoseconds between two readings, what reading itself takes included.
         """
         with self._lock:
-            self._sums[path] += max(0, spent_ns - self.pair_ns)
+            self._tally.add(path, max(0, spent_ns - self._pair_ns))
 
     def add_start(self, spent_ns: int, *, recorded: bool) -> None:
-        """Add the start of a timed span."""
-        spent_ns = max(0, spent_ns - self.pair_ns)
+        """Add the start of a timed span; nanoseconds as in :meth:`add`."""
         with self._lock:
-            if recorded:
-                self._sums["start"] += spent_ns
-                self._timed += 1
-            else:
-                self._dropped_ns += spent_ns
-                self._timed_dropped += 1
+            self._tally.add_start(max(0, spent_ns - self._pair_ns), recorded=recorded)
         self.look()
 
     def add_export(self, spent_ns: int, wall_ns: int) -> None:
-        """Add the export of a batch."""
+        """Add the export of a batch: nanoseconds of CPU, and of the wall clock."""
         with self._lock:
-            self._sums["export"] += spent_ns
-            self._wall_ns += wall_ns
+            self._tally.add("export", spent_ns)
+            self._tally.wall_ns += wall_ns
         self.look()
 
     # --- the budget
@@ -228,123 +168,48 @@ class Meter:
         with self._lock:
             self._share = share if self._share is None else min(share, self._share)
             self._adaptive = self._adaptive or adaptive
-            self._renew_budget()
+            self._renew_budget(self._levers())
 
     def add_lever(self, lever: Lever) -> None:
-        """Have the budget pull this too; in the order rest, detail, head, those of one name together."""
+        """Have the budget pull this too, for as long as somebody else holds it."""
         with self._lock:
             self._held.append(weakref.ref(lever))
-            self._renew_budget()
-
-    def _renew_budget(self) -> None:
-        if self._share is not None:
-            names = self._names()
-            self._budget = Budget(self._share, max(1, len(names)), adaptive=self._adaptive and "head" in names)
+            self._renew_budget(self._levers())
 
     def _levers(self) -> list[Lever]:
+        self._held = [held for held in self._held if held() is not None]
         alive = [lever for lever in (held() for held in self._held) if lever is not None]
         return sorted(alive, key=lambda lever: _ORDER.index(lever.name))
 
-    def _names(self) -> list[str]:
-        return list(dict.fromkeys(lever.name for lever in self._levers()))
+    def _renew_budget(self, levers: list[Lever]) -> None:
+        if self._share is not None:
+            self._budget = Budget(self._share, _names(levers), adaptive=self._adaptive)
 
     # --- windows
 
     def look(self) -> None:
         """Close the window if it is over, and do what follows from it."""
-        if self._clock_ns() >= self._ends_ns:
-            with self._lock:
-                if self._clock_ns() < self._ends_ns:
-                    return
-                window = self._close()
-                budget, levers = self._budget, self._levers()
-                costs = dict(self._costs)
-                names = list(dict.fromkeys(lever.name for lever in levers))
-                if budget is not None and len(names) not in (0, len(budget.parts)):
-                    self._renew_budget()  # a tracer went, and with it the last lever of a kind
-                    budget = self._budget
-            if budget is not None:
-                self._act(budget, window, levers, names, costs)
+        if self._clock_ns() < self._ends_ns:
+            return
+        with self._lock:
+            if self._clock_ns() < self._ends_ns:
+                return
+            now = self._now()
+            self._ends_ns = now.clock_ns + _WINDOW_NS
+            window = self._tally.close(now)
+            self._last_share = window.share
+            costs, levers = self._tally.costs(), self._levers()
+            if self._budget is not None and self._budget.names != _names(levers):
+                self._renew_budget(levers)  # with a tracer went the last lever of its name
+            budget = self._budget
+        if budget is not None:
+            _act(budget, window, levers, costs)
 
-    def _now(self) -> tuple[int, int, dict[str, int]]:
-        counts = {name: telemetry.read_ticks(name) for name in _NAMES}
-        counts["dropped"] = sum(telemetry.read_ticks(f"spans.dropped.{reason}") for reason in _NOT_RECORDED)
-        return self._clock_ns(), self._process_ns(), counts
-
-    def _close(self) -> Window:
-        now = self._now()
-        seconds, process_s = (now[0] - self._since[0]) / 1e9, (now[1] - self._since[1]) / 1e9
-        moved = {name: number - self._since[2][name] for name, number in now[2].items()}
-        self._since, self._ends_ns = now, now[0] + int(WINDOW_S * 1e9)
-        dropped = moved["dropped"]
-        recorded = max(0, moved["spans.started"] - dropped) + moved["spans.promoted"]
-        timed, self._timed = self._timed, 0
-        sums, self._sums = self._sums, dict.fromkeys(PATHS, 0)
-        spent = {"export": sums["export"] / 1e9}
-        in_thread_s: float | None = 0.0
-        for path in _IN_THREAD:
-            mean = sums[path] / timed / 1e9 if timed else None
-            self._means[path] = smoothed(self._means[path], mean)
-            spent[path] = recorded * ((self._means[path] or 0.0) if mean is None else mean)
-            if mean is None:
-                in_thread_s = None
-            elif in_thread_s is not None:
-                in_thread_s += mean
-        dropped_s = self._dropped_ns / self._timed_dropped / 1e9 if self._timed_dropped else None
-        self._dropped_mean = smoothed(self._dropped_mean, dropped_s)
-        self._dropped_ns = self._timed_dropped = 0
-        spent["start"] += dropped * ((self._dropped_mean or 0.0) if dropped_s is None else dropped_s)
-        for path, seconds_spent in spent.items():
-            self._cpu_s[path] += seconds_spent
-        exported = recorded + moved["spans.native.started"]  # they share the way out
-        export_s = spent["export"] / exported if exported else 0.0
-        recorded_s = None if in_thread_s is None else in_thread_s + export_s
-        window = Window(seconds, process_s, moved["spans.started"], recorded_s, dropped_s, sum(spent.values()))
-        self._last_share = window.share
-        self._costs = {path: mean or 0.0 for path, mean in self._means.items()}
-        self._export_mean = smoothed(self._export_mean, export_s if recorded else None)
-        self._costs["export"] = self._export_mean or 0.0
-        return window
-
-    def _act(
-        self, budget: Budget, window: Window, levers: list[Lever], names: list[str], costs: Mapping[str, float]
-    ) -> None:
-        before = budget.parts
-        gains = []
-        for name in names:
-            if name != "head":
-                alike = [lever for lever in levers if lever.name == name]
-                gains.append(Gain(sum(lever.gain_s(costs) for lever in alike), alike[0].gradual))
-        outcome = budget.step(window, gains)
-        if outcome.over:
-            telemetry.warn_once(
-                "meter.over_budget",
-                "tracing took %.2f%% of this process's CPU, the budget is %.2f%%%s",
-                100 * window.share,
-                100 * budget.share,
-                "" if budget.adaptive else "; adaptive_budget would sample less",
-            )
-        if outcome.floor is not None:
-            telemetry.warn_once(
-                "meter.floor",
-                "no sampling meets the CPU budget of %.2f%%: starting spans alone takes %.2f%%; start fewer spans",
-                100 * budget.share,
-                100 * outcome.floor,
-            )
-        for name, old, part in zip(names, before, outcome.parts, strict=False):
-            if old != part:
-                self._pull(name, part, [lever for lever in levers if lever.name == name])
-
-    def _pull(self, name: str, part: float, levers: list[Lever]) -> None:
-        for lever in levers:
-            try:
-                lever.pull(part)
-            except Exception:
-                telemetry.warn_once("meter.failed.lever", "a lever of the CPU budget failed", exc_info=True)
-        telemetry.warn_once(
-            f"meter.lever.{name}", "the CPU budget changes what is traced: %s=%.3g (docs/sampling.md)", name, part
-        )
-        _logger.info("CPU budget: %s is %.3g now", name, part)
+    def _now(self) -> Moment:
+        read = telemetry.read_ticks
+        dropped = sum(read(f"spans.dropped.{reason}") for reason in _NOT_RECORDED)
+        counted = (read("spans.started"), dropped, read("spans.promoted"), read("spans.native.started"))
+        return Moment(self._clock_ns(), self._process_ns(), *counted)
 
     # --- what is known
 
@@ -352,35 +217,92 @@ class Meter:
         """Return what is known now. A window that is over is closed first."""
         self.look()
         counters = {**telemetry.snapshot(), **telemetry.gauges()}
-        counts = {name.removeprefix("spans."): number for name, number in counters.items() if name.startswith("spans.")}
-        dropped = sum(counts.get(f"dropped.{reason}", 0) for reason in _NOT_RECORDED)
-        recorded = counts.get("started", 0) - dropped + counts.get("promoted", 0)
+        counts = {name[len("spans.") :]: number for name, number in counters.items() if name.startswith("spans.")}
+        recorded = _recorded(counters)
         counts |= {"recorded": recorded, "sampled": recorded - counts.get("recorded_only", 0)}
         with self._lock:
-            means = [mean for mean in self._means.values() if mean is not None]
-            budget = self._budget
+            tally, budget = self._tally, self._budget
+            known = tally.means["start"] is not None
             return Measured(
                 dict(sorted(counts.items())),
-                dict(self._cpu_s),
-                self._wall_ns / 1e9,
+                dict(tally.cpu_s),
+                tally.wall_ns / 1e9,
                 self._last_share,
-                1e6 * (sum(means) + self._costs.get("export", 0.0)) if means else None,
-                None if self._dropped_mean is None else 1e6 * self._dropped_mean,
+                1e6 * sum(tally.costs().values()) if known else None,
+                None if tally.dropped_s is None else 1e6 * tally.dropped_s,
                 None if budget is None else budget.share,
-                {} if budget is None else dict(zip(self._names(), budget.parts, strict=False)),
+                {} if budget is None else dict(zip(budget.names, budget.parts, strict=True)),
             )
 
     def _unfinished(self) -> int:
-        counts = telemetry.snapshot()
-        dropped = sum(counts.get(f"spans.dropped.{reason}", 0) for reason in _NOT_RECORDED)
-        started = counts.get("spans.started", 0) + counts.get("spans.promoted", 0)
-        return max(0, started - dropped - counts.get("spans.finished", 0))
+        counters = telemetry.snapshot()
+        return max(0, _recorded(counters) - counters.get("spans.finished", 0))
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()  # another thread may have held it in the parent
         telemetry.forget("spans.")
-        with self._lock:
-            self._begin()
-            levers = self._levers()
+        self.busy.clear()
+        levers = self._levers()
+        self._begin()
         for lever in levers:
             lever.pull(1.0)
+
+
+class _Renewal:
+    """Lets the child of a fork start anew, as long as there is a meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = weakref.ref(meter)
+
+    def __call__(self) -> None:
+        meter = self._meter()
+        if meter is not None:
+            meter._after_fork()
+
+
+def _names(levers: list[Lever]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(lever.name for lever in levers))
+
+
+def _recorded(counters: Mapping[str, int]) -> int:
+    dropped = sum(counters.get(f"spans.dropped.{reason}", 0) for reason in _NOT_RECORDED)
+    return counters.get("spans.started", 0) - dropped + counters.get("spans.promoted", 0)
+
+
+def _act(budget: Budget, window: Window, levers: list[Lever], costs: Mapping[str, float]) -> None:
+    """Tell of a window, and pull what follows from it."""
+    before, alike = budget.parts, {name: [one for one in levers if one.name == name] for name in budget.names}
+    gains = [
+        Gain(sum(lever.gain_s(costs) for lever in same), same[0].gradual)
+        for name, same in alike.items()
+        if name != _ORDER[-1]
+    ]
+    outcome = budget.step(window, gains)
+    if outcome.over:
+        telemetry.warn_once(
+            "meter.over_budget",
+            "tracing took %.2f%% of this process's CPU, the budget is %.2f%%%s",
+            100 * window.share,
+            100 * budget.share,
+            "" if budget.adaptive else "; with adaptive_budget less is sampled then",
+        )
+    if outcome.floor is not None:
+        telemetry.warn_once(
+            "meter.floor",
+            "no sampling meets the CPU budget of %.2f%%: to start spans alone takes %.2f%%; start fewer",
+            100 * budget.share,
+            100 * outcome.floor,
+        )
+    for (name, same), old, part in zip(alike.items(), before, outcome.parts, strict=True):
+        if old != part:
+            _pull(name, part, same)
+
+
+def _pull(name: str, part: float, levers: list[Lever]) -> None:
+    try:
+        for lever in levers:
+            lever.pull(part)
+    except Exception:
+        telemetry.warn_once("meter.failed.lever", "a lever of the CPU budget failed", exc_info=True)
+    telemetry.warn_once(f"meter.lever.{name}", "the CPU budget changes what is traced: see docs/sampling.md")
+    _logger.info("CPU budget: %s is %.3g now", name, part)

@@ -86,14 +86,15 @@ class Budget:
 
     Args:
         share: the budget, above 0 and below 1.
-        levers: how many there are.
+        names: the levers, in order; none where there is nothing to pull.
         adaptive: pull them; else they are left where they are.
     """
 
-    def __init__(self, share: float, levers: int = 1, *, adaptive: bool = True) -> None:
+    def __init__(self, share: float, names: Sequence[str] = ("head",), *, adaptive: bool = True) -> None:
         self.share = share
+        self.names = tuple(names)
         self.adaptive = adaptive
-        self.parts: tuple[float, ...] = (1.0,) * levers
+        self.parts: tuple[float, ...] = (1.0,) * len(self.names)
         self.recorded_s: float | None = None
         self.dropped_s: float | None = None
         self._rate: float | None = None
@@ -121,7 +122,7 @@ class Budget:
         dropped_s = _DROPPED_PART * self.recorded_s if self.dropped_s is None else self.dropped_s
         limit = max(self.share * process, ALLOWANCE_S / WINDOW_S)
         floor = rate * dropped_s / process if self.dropped_s is not None and rate * dropped_s > limit else None
-        if self.adaptive:
+        if self.adaptive and self.parts:
             allowed_s = max(_MARGIN * self.share * process, ALLOWANCE_S / WINDOW_S) / rate
             self._pull(allowed_s, dropped_s, gains)
         return Outcome(self.parts, over, floor)

@@ -45,7 +45,7 @@ _SLACK: Final = 16
 _NOT_LIMITED: Final = ("debug", "forced", "remote")
 # What an application's own policy calls itself is not the name of a counter: it may put an id there.
 _COUNTED: Final = frozenset(
-    "debug forced remote error slow slow_span rate baseline priority head ceiling".split()
+    ["debug", "forced", "remote", "error", "slow", "slow_span", "rate", "baseline", "priority", "head", "ceiling"]
 )
 _UNDECIDED: Final = Verdict(kept=False, policy="")
 
@@ -259,8 +259,7 @@ class LocalTraces:
         began = now if given is None or abs(wall - given) <= _GIVEN_NS else now - (wall - given)
         slow_at = _NEVER if self._limits is None else began + self._limits.limit_ns(span.name, now)
         local.roots[context.span_id] = (began, slow_at)
-        if slow_at < local.slow_at:
-            local.slow_at = slow_at
+        local.slow_at = min(local.slow_at, slow_at)
 
     def _takes_all(self, attributes: Mapping[str, Any]) -> bool:
         kind = attributes.get("sampler.type")
