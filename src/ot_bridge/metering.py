@@ -1,8 +1,8 @@
 """How spans are timed without a price for those that are not.
 
-The recorder counts a start with one C call, and hands the span that is due to :func:`timed`. That span gets a class of
-its own, whose methods read the thread's CPU clock around those of the plain class; all other spans run the plain code.
-The class is made once for each plain one, shows its name, and is derived from it.
+The recorder counts a start with one C call, and makes the span that is due of another class: its methods read the
+thread's CPU clock around those of the plain class. All other spans run the plain code. The class is made once for each
+plain one, shows its name, and is derived from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from ot_bridge.config import Settings
 from ot_bridge.meter import Meter
 from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
-from ot_bridge.telemetry import count
 
 if TYPE_CHECKING:
     from ot_bridge.span import BridgeSpan
@@ -34,7 +33,7 @@ _CALLS: Final[Mapping[str, str]] = {
     "add_event": "log",
     "record_exception": "log",
 }
-_classes: dict[tuple[type, int], Any] = {}
+_classes: Final[dict[tuple[type, Meter | None], Any]] = {}
 _TIMED: Final[set[type]] = set()
 
 
@@ -43,39 +42,36 @@ def is_wanted(settings: Settings) -> bool:
     return settings.meter or settings.cpu_budget is not None or settings.adaptive_budget
 
 
-def timed(span: BridgeSpan, meter: Meter | None, began_ns: int) -> BridgeSpan:
-    """Take the time of a start, and let what the span does from now on be timed.
+def timed(span: BridgeSpan, meter: Meter | None, began_ns: int, *, recorded: bool) -> BridgeSpan:
+    """Take the time of a start, and return the span.
 
     Args:
         span: has just been started.
         meter: is told; there is one.
         began_ns: when that began, by its clock.
+        recorded: whether it is recorded.
     """
     if meter is not None:
-        spent_ns = meter.thread_ns() - began_ns
-        recorded = type(span) in RECORDING_CLASSES
-        if recorded:
-            try:
-                span.__class__ = timed_class(type(span), meter)  # type: ignore[assignment, arg-type]
-            except Exception:
-                count("meter.failed.span")
-        meter.add_start(spent_ns, recorded=recorded)
+        meter.add_start(meter.thread_ns() - began_ns, recorded=recorded)
     return span
 
 
-def timed_class(plain: type[RecordingSpan], meter: Meter) -> type[RecordingSpan]:
+def timed_class(plain: type[RecordingSpan], meter: Meter | None) -> type[RecordingSpan]:
     """Return the class of timed spans that stands in for ``plain``."""
-    made = _classes.get((plain, id(meter)))
-    if made is None or made._meter is not meter:
-        methods = {name: _timed(getattr(plain, name), path) for name, path in _CALLS.items()}
-        methods["_end"] = _timed_end(plain._end)
-        shown = {"__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__}
-        meta: Any = type(plain)
-        made = meta(plain.__name__, (plain,), {**shown, **methods, "_meter": meter})
-        RECORDING_CLASSES.add(made)
-        plain._alike.add(made)
-        _TIMED.add(made)
-        _classes[plain, id(meter)] = made
+    made: type[RecordingSpan] = _classes.get((plain, meter)) or _made(plain, meter)
+    return made
+
+
+def _made(plain: type[RecordingSpan], meter: Meter | None) -> Any:
+    methods = {name: _timed(getattr(plain, name), path) for name, path in _CALLS.items()}
+    methods["_end"] = _timed_end(plain._end)
+    shown = {"__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__}
+    meta: Any = type(plain)
+    made = meta(plain.__name__, (plain,), {**shown, **methods, "_meter": meter})
+    RECORDING_CLASSES.add(made)
+    plain._alike.add(made)
+    _TIMED.add(made)
+    _classes[plain, meter] = made
     return made
 
 

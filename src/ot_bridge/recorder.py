@@ -20,7 +20,7 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
 from ot_bridge.meter import Meter
-from ot_bridge.metering import timed
+from ot_bridge.metering import timed, timed_class
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules
 from ot_bridge.shedding import SHED
@@ -75,7 +75,9 @@ class SpanRecorder:
         exact = type(tracer) is SdkTracer and all(hasattr(tracer, name) for name in _SHAPE)
         return cls(tracer, settings) if exact else None
 
-    def start(self, tracer: BridgeTracer, name: str, parent: Parent, tags: Any, start_ns: int | None) -> BridgeSpan:
+    def start(  # noqa: C901, PLR0912, PLR0915  (in one piece: each call would be one for every span)
+        self, tracer: BridgeTracer, name: str, parent: Parent, tags: Any, start_ns: int | None
+    ) -> BridgeSpan:
         """Start a span.
 
         Args:
@@ -125,10 +127,11 @@ class SpanRecorder:
                     next(meter.unsampled if read[1] is not False else meter.refused)
             if decision is _DROP:
                 unsampled = tracer._unsampled_class(tracer, name, context, above)
-                return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns)
+                return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns, recorded=False)
 
         # The SDK's Span refuses to be called; filling the fields in one place is also what makes a span cheap.
-        span: RecordingSpan = _new_span(tracer._recording_class)
+        kind_of_span = tracer._recording_class
+        span: RecordingSpan = _new_span(kind_of_span if began_ns < 0 else timed_class(kind_of_span, meter))
         span._tracer = tracer
         span._rules = rules
         span._name = name
@@ -148,7 +151,7 @@ class SpanRecorder:
             rules.processor.on_start(span, parent_context=otel_context)
         except Exception:
             warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
-        return span if began_ns < 0 else timed(span, meter, began_ns)
+        return span if began_ns < 0 else timed(span, meter, began_ns, recorded=True)
 
     def measure(self, meter: Meter) -> None:
         """Have the spans counted and timed from now on."""

@@ -85,8 +85,8 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "spans.promoted": "spans that were recorded late: sampling.priority after the start (meter)",
         "spans.recorded_only": "spans recorded and not sampled: for late_sampling or a tail sampler (meter)",
         "spans.exported": "spans that exporters took, native ones among them (meter)",
-        "spans.dropped.<reason>": "spans not recorded or not sent: sampler, priority, disabled, head_shed (the CPU budget), "
-        "queue_full, already_shutdown, export_failed; the tail sampler counts its own (meter)",
+        "spans.dropped.<reason>": "spans not recorded or not sent: sampler, priority, disabled, head_shed (by the CPU "
+        "budget), queue_full, already_shutdown, export_failed; the tail sampler counts its own (meter)",
         "spans.native.started": "spans that others started on the same provider, since SDK 1.40 (meter)",
         "spans.native.finished": "recorded ones of these that were ended (meter)",
         "meter.over_budget": "windows in which the bridge took more CPU than cpu_budget (warns once)",

@@ -24,7 +24,9 @@ from ot_bridge.meter.tally import Moment, Tally
 __all__ = ["STRIDE", "Lever", "Measured", "Meter"]
 
 STRIDE: Final = 128
-"""One span in so many is timed, on the average; which one is drawn."""
+"""One span in so many is timed, on the average; which ones is drawn."""
+_BURST: Final = 16
+# Code that has not run for a while is slow, and what is measured is not to be: so many in a row.
 
 _ORDER: Final = ("rest", "detail", "head")
 _NOT_RECORDED: Final = ("sampler", "priority", "disabled", "head_shed")
@@ -80,6 +82,7 @@ class Meter:
 
     Args:
         stride: one span in so many is timed.
+        burst: so many in a row.
         thread_ns: CPU clock of the calling thread; None for the system's.
         process_ns: CPU clock of the process.
         clock_ns: nanoseconds that only grow.
@@ -90,6 +93,7 @@ class Meter:
         self,
         *,
         stride: int = STRIDE,
+        burst: int = _BURST,
         thread_ns: Clock | None = None,
         process_ns: Clock = time.process_time_ns,
         clock_ns: Clock = time.monotonic_ns,
@@ -108,6 +112,7 @@ class Meter:
         self.busy: set[int] = set()
         """Ids of timed spans that are in a call."""
         self._pair_ns = cost_of_pair_ns(self.thread_ns) if thread_ns is None else 0
+        self._burst, self._left = burst, 0
         self._process_ns, self._clock_ns, self._draw, self._stride = process_ns, clock_ns, draw, stride
         # One thread may take it twice: the garbage collector or a signal may finish a span in the middle of this.
         self._lock = threading.RLock()
@@ -134,8 +139,13 @@ class Meter:
 
     def begin(self) -> int:
         """Draw which span is timed next, and return the time: the one that is due starts now."""
-        # A fixed distance would fall in step with the application.
-        self.due += self._draw(2 * self._stride - 1)
+        if self._left:
+            self._left -= 1
+            self.due += 1
+        else:
+            # A fixed distance would fall in step with the application.
+            self._left = self._burst - 1
+            self.due += self._draw(2 * self._stride * self._burst - 1)
         return self.thread_ns()
 
     def add(self, path: str, spent_ns: int) -> None:
