@@ -4,6 +4,7 @@
 #   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
 #   make bench         headers in and out, beside jaeger-client and OpenTelemetry
+#   make bench-startup what `ot-bridge run` adds to the start of a program
 #   make fuzz          a minute of fuzzing every decoder; ARGS="--seconds 600" for ten
 # Arguments go into ARGS: make demo ARGS=--keep, make test ARGS="-k config -x".
 
@@ -21,7 +22,7 @@ LOWEST := 1.36.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USE_PEP517 := 1
 
-.PHONY: help demo test test-lowest lint format check bench fuzz matrix clean
+.PHONY: help demo test test-lowest lint format check bench bench-startup fuzz matrix clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -55,6 +56,9 @@ matrix: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python benchmarks/propagation.py
+
+bench-startup: $(VENV)/.dev
+	@$(BIN)/python benchmarks/startup.py
 
 # Where atheris does not install the target says so and ends well.
 fuzz: $(VENV)-fuzz/.dev

@@ -9,15 +9,18 @@ from __future__ import annotations
 import gc
 import platform
 import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
+from timeit import Timer
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-__all__ = ["console", "measure", "show"]
+__all__ = ["LOOP", "console", "measure", "show"]
+
+LOOP = "loop"
+"""The name of the case that does nothing but what all others contain."""
 
 console = Console()
 _PACKAGES = ("ot-bridge", "opentelemetry-sdk", "opentracing", "jaeger-client")
@@ -25,24 +28,29 @@ _PACKAGES = ("ot-bridge", "opentelemetry-sdk", "opentracing", "jaeger-client")
 Rounds = dict[str, list[float]]
 
 
-def measure(cases: Mapping[str, Callable[[], object]], *, rounds: int = 31, seconds: float = 0.02) -> Rounds:
+def measure(cases: Mapping[str, Timer], *, rounds: int = 31, seconds: float = 0.02) -> Rounds:
     """Return, for each case, the time of one call in each round, in seconds.
 
     Args:
-        cases: name -> what to call.
+        cases: name -> the statement to run: its own text stands in the loop, with no call around it.
         rounds: how often each case has its turn.
         seconds: how long one turn takes about.
     """
-    numbers = {name: max(1, int(seconds / _once(call))) for name, call in cases.items()}
+    numbers = {name: max(1, int(seconds / _once(case))) for name, case in cases.items()}
     times: Rounds = {name: [] for name in cases}
     for _ in track(range(rounds), description="measuring", console=console, transient=True):
-        for name, call in cases.items():
-            times[name].append(_turn(call, numbers[name]))
+        for name, case in cases.items():
+            times[name].append(_turn(case, numbers[name]))
     return times
 
 
 def show(title: str, times: Rounds, references: tuple[str, ...]) -> None:
-    """Print one row a case: microseconds, and the ratio to each reference."""
+    """Print one row a case: microseconds, and the ratio to each reference, less those of the case ``loop``."""
+    times = dict(times)
+    empty = times.pop(LOOP, None)
+    if empty is not None:
+        title = f"{title}; less {statistics.median(empty) * 1e6:.2f} us for the loop"
+        times = {name: [mine - loop for mine, loop in zip(own, empty, strict=True)] for name, own in times.items()}
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("us", justify="right")
@@ -66,17 +74,10 @@ def _ratio(own: list[float], other: list[float]) -> str:
     return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
-def _once(call: Callable[[], object]) -> float:
-    return min(_turn(call, 50) for _ in range(5))
+def _once(case: Timer) -> float:
+    return min(_turn(case, 50) for _ in range(5))
 
 
-def _turn(call: Callable[[], object], number: int) -> float:
+def _turn(case: Timer, number: int) -> float:
     gc.collect()
-    gc.disable()
-    try:
-        start = time.perf_counter()
-        for _ in range(number):
-            call()
-        return (time.perf_counter() - start) / number
-    finally:
-        gc.enable()
+    return case.timeit(number) / number

@@ -25,7 +25,11 @@ if os.environ.get("CI"):
 @pytest.fixture(autouse=True)
 def _no_outer_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("OTEL_", "OT_BRIDGE_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+        if name.startswith(("OTEL_", "OT_BRIDGE_", "JAEGER_")) or name.lower() in (
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+        ):
             monkeypatch.delenv(name)
 
 

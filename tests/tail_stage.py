@@ -30,8 +30,8 @@ class Clock:
 
     def tick(self, seconds: float) -> None:
         """Let time pass."""
-        self.ns += int(seconds * _SECOND)
-        self.wall_ns += int(seconds * _SECOND)
+        self.ns += round(seconds * _SECOND)
+        self.wall_ns += round(seconds * _SECOND)
 
 
 def remote_parent(trace_id: int, *, sampled: bool = True, state: str = "") -> Any:
@@ -63,7 +63,9 @@ class Ids:
 class Stage:
     """An SDK provider with a tail sampler before an exporter in memory."""
 
-    def __init__(self, rules: Any, *, sampler: Sampler | None = None, behind: SpanProcessor | None = None, **more: Any):
+    def __init__(
+        self, rules: Any, *, sampler: Sampler | None = None, behind: SpanProcessor | None = None, **more: Any
+    ) -> None:
         self.clock = Clock()
         self.ids: Any = Ids()
         self.exporter = InMemorySpanExporter()
@@ -93,7 +95,9 @@ class Stage:
             span.set_status(StatusCode.ERROR)
         span.end(self.clock.wall_ns)
 
-    def trace(self, name: str = "root", *, error: bool = False, seconds: float = 0, parent: Any = None, **more: Any) -> Any:
+    def trace(
+        self, name: str = "root", *, error: bool = False, seconds: float = 0, parent: Any = None, **more: Any
+    ) -> Any:
         """Make a local trace of one span."""
         span = self.start(name, parent, **more)
         self.clock.tick(seconds)

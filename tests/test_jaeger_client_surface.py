@@ -192,7 +192,7 @@ def test_every_call_form_is_taken() -> None:
 
 @needs_the_real_one
 def test_defaults_are_the_same_apart_from_those_that_say_not_set() -> None:
-    # None stands for "not set" where the real default is one of jaeger-client's own limits: then OpenTelemetry's counts.
+    # None stands for "not set" where the real default is a limit of jaeger-client's own: OpenTelemetry's counts then.
     unset = {
         "Tracer": {"max_tag_value_length", "max_traceback_length"},
         "Reporter": {"queue_capacity", "batch_size", "flush_interval"},
@@ -319,7 +319,8 @@ def test_drop_in_needs_none_of_what_the_real_one_needs() -> None:
         "for info in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
         "    if not info.name.endswith('prometheus'):\n"
         "        importlib.import_module(info.name)\n"
-        "print(sorted({'jaeger_client', 'thrift', 'tornado', 'threadloop', 'six', 'prometheus_client'} & set(sys.modules)))"
+        "theirs = {'jaeger_client', 'thrift', 'tornado', 'threadloop', 'six', 'prometheus_client'}\n"
+        "print(sorted(theirs & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")

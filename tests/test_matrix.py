@@ -23,6 +23,7 @@ from ot_bridge.matrix.api import API_RULES
 from ot_bridge.matrix.page import SAMPLES
 from ot_bridge.parents import REFERENCE_RULES
 from ot_bridge.sampler_specs import SAMPLER_ROWS
+from ot_bridge.tail_specs import LIMIT_ROWS, POLICY_ROWS
 from ot_bridge.values import VALUE_RULES
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +93,7 @@ TABLES = {
     "references": ([given for given, _ in REFERENCE_RULES], held_by.REFERENCES),
     "formats": ([*CODECS, "BINARY"], held_by.FORMATS),
     "samplers": (list(SAMPLER_ROWS), held_by.SAMPLERS),
+    "tail": ([*POLICY_ROWS, *LIMIT_ROWS], held_by.TAIL),
     "settings": ([setting.name for setting in SETTINGS], held_by.SETTINGS),
 }
 

@@ -70,7 +70,7 @@ def test_variables_of_the_bridge_are_real(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_variables_of_opentelemetry_are_real(name: str) -> None:
     named = set(re.findall(r"\bOTEL_[A-Z_0-9]*[A-Z0-9]\b", READ[name]))
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "ot_bridge").glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "ot_bridge").rglob("*.py"))
     # The code puts the names of these together: one for traces, one for all signals.
     unsplit = {re.sub(r"OTLP_(TRACES_)?", "OTLP_", variable) for variable in named}
     suffixes = {f"OTEL_EXPORTER_OTLP_{suffix}" for suffix in re.findall(r'_first_set\("([A-Z_]+)"\)', sources)}

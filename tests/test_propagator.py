@@ -480,31 +480,6 @@ class RefusingSetter(Setter[MutableMapping[str, str]]):
         carrier[key] = value
 
 
-@given(
-    trace_id=st.integers(1, 2**128 - 1) | st.integers(1, 2**64 - 1),
-    span_id=st.integers(1, 2**64 - 1),
-    flags=st.integers(0, 3),
-    formats=st.sampled_from([("jaeger",), ("tracecontext",), ("jaeger", "tracecontext", "baggage")]),
-)
-def test_plain_context_has_the_headers_that_any_context_would_have(
-    trace_id: int, span_id: int, flags: int, formats: tuple[str, ...]
-) -> None:
-    propagator = MixedFleetPropagator(inject=formats)
-    headers: dict[str, str] = {}
-    telemetry.reset()
-    assert propagator.write_plain(headers, trace_id, span_id, flags)
-    counted = telemetry.snapshot()
-    telemetry.reset()
-    wire = WireContext(trace_id, span_id, bool(flags & 1), random=bool(flags & 2))
-    assert (headers, counted) == (dict(propagator.write(wire, http=True)), telemetry.snapshot())
-
-
-def test_format_with_several_headers_has_no_plain_form() -> None:
-    headers: dict[str, str] = {}
-    assert not MixedFleetPropagator(inject=("b3multi", "jaeger")).write_plain(headers, 1, 2, 1)
-    assert headers == {}
-
-
 class TestInject:
     def sent(self, context: Context | None, propagator: MixedFleetPropagator | None = None) -> dict[str, str]:
         headers: dict[str, str] = {}

@@ -104,6 +104,14 @@ def test_variables_are_named_where_they_decide(monkeypatch: pytest.MonkeyPatch) 
             {"endpoint": ("http://c:4317", "OTEL_EXPORTER_OTLP_ENDPOINT")},
         ),
         (
+            {"JAEGER_AGENT_HOST": "agent"},
+            {"endpoint of jaeger_client.Config": ("http://agent:4318/v1/traces", "JAEGER_AGENT_HOST")},
+        ),
+        (
+            {"JAEGER_AGENT_HOST": "agent", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
+            {"endpoint of jaeger_client.Config": None},
+        ),
+        (
             {"OTEL_TRACES_EXPORTER": "console"},
             {"exporter": ("console", "OTEL_TRACES_EXPORTER"), "protocol": None, "endpoint": None},
         ),

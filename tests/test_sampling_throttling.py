@@ -15,9 +15,14 @@ from urllib.parse import unquote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from agents import Agent, agent, answering, eventually, json_of, resets, sends, stays_silent
-from ot_bridge import ConfigError, telemetry
+from ot_bridge import BridgeTracer, ConfigError, Settings, telemetry
 from ot_bridge.sampling import polling
 from ot_bridge.sampling.throttling import RemoteThrottler
 
@@ -284,3 +289,67 @@ def test_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
 def test_throttler_is_readable() -> None:
     shown = "RemoteThrottler(endpoint='http://localhost:5778/credits', service_name='shop')"
     assert repr(RemoteThrottler("localhost:5778", "shop")) == shown
+
+
+# --- as a setting: who may force
+
+
+def forcing_tracer(running: Agent, exporter: InMemorySpanExporter) -> BridgeTracer:
+    """Return a tracer that samples nothing unless it is forced, and asks when it is told to."""
+    resource = Resource({"service.name": "my shop"})
+    provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = BridgeTracer(provider, settings=Settings(debug_throttle=f"{running.url}/credits"))
+    assert tracer._throttler is not None
+    tracer._throttler._background = False
+    return tracer
+
+
+@pytest.mark.parametrize(
+    "force",
+    [
+        lambda tracer: tracer.start_span("pay", tags={"sampling.priority": 1}),
+        lambda tracer: tracer.start_span("pay").set_tag("sampling.priority", 1),
+        lambda tracer: tracer.start_span("pay", child_of=tracer.extract("http_headers", {"jaeger-debug-id": "x"})),
+    ],
+    ids=["at-start", "after-start", "debug-id"],
+)
+def test_forced_trace_is_paid_for(force: Any) -> None:
+    with agent(granting(pay=1)) as running:
+        tracer = forcing_tracer(running, InMemorySpanExporter())
+        refused = force(tracer)
+        tracer._throttler.poll()  # type: ignore[union-attr]
+        allowed, again = force(tracer), force(tracer)
+        tracer.close()
+    assert [(span.is_sampled(), span.is_debug()) for span in (refused, allowed, again)] == [
+        (False, False),
+        (True, True),
+        (False, False),
+    ]
+    assert counted()["refused"] == 2
+    assert running.asked[0].query == [
+        ("service", "my shop"),
+        ("uuid", running.asked[0].query[1][1]),
+        ("operations", "pay"),
+    ]
+
+
+def test_refused_priority_is_no_attribute_and_changes_nothing() -> None:
+    exporter = InMemorySpanExporter()
+    with agent(granting()) as running:
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        tracer = BridgeTracer(provider, settings=Settings(debug_throttle=f"{running.url}/credits"))
+        tracer.start_span("pay", tags={"sampling.priority": 1, "a": 1}).finish()
+        tracer.start_span("pay").set_tag("sampling.priority", 1).set_tag("a", 1).finish()
+        tracer.close()
+    assert [dict(span.attributes or {}) for span in exporter.get_finished_spans()] == [{"a": 1}, {"a": 1}]
+
+
+def test_debug_trace_that_comes_in_is_not_paid_for_again() -> None:
+    with agent(granting()) as running:
+        tracer = forcing_tracer(running, InMemorySpanExporter())
+        parent = tracer.extract("http_headers", {"uber-trace-id": "1:2:0:3"})
+        span = tracer.start_span("pay", child_of=parent)
+        tracer.close()
+    assert (span.is_debug(), counted()) == (True, {"extract.jaeger": 1})

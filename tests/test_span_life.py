@@ -45,6 +45,7 @@ from opentelemetry.trace.span import TraceState
 from opentracing import Format, follows_from
 
 from ot_bridge import BridgeSpan, BridgeSpanContext, BridgeTracer, Settings, telemetry
+from ot_bridge.recording import READ_ONLY
 from spans import as_dict
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
@@ -338,6 +339,22 @@ def test_span_takes_free_attributes(tracer: BridgeTracer) -> None:
     span.extra_headers = {"a": "b"}
     span.meta = 1
     assert (span.extra_headers, span.meta) == ({"a": "b"}, 1)
+
+
+@pytest.mark.filterwarnings("ignore:You should use instrumentation_scope")
+@pytest.mark.parametrize("name", READ_ONLY)
+def test_what_exporters_read_cannot_be_set_and_does_not_raise(
+    name: str, tracer: BridgeTracer, exporter: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    span: Any = tracer.start_span("work")
+    before = getattr(span, name)
+    setattr(span, name, "theirs")
+    assert getattr(span, name) == before
+    assert [record.getMessage() for record in caplog.records] == [
+        f"span.{name} is what exporters read, and stays as it is: the program sets it to a str; use another name"
+    ]
+    span.finish()
+    assert as_dict(exporter.get_finished_spans()[0])["name"] == "work"
 
 
 def test_unsampled_span_takes_free_attributes() -> None:

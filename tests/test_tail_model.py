@@ -19,10 +19,10 @@ DECISIONS = 1000
 class ModelTrace:
     """A local trace as the specification sees it."""
 
-    def __init__(self, born_s: float, *, baseline: bool) -> None:
-        self.born_s = born_s
+    def __init__(self, born_ms: int, *, baseline: bool) -> None:
+        self.born_ms = born_ms
         self.baseline = baseline
-        self.open: dict[int, tuple[bool, float]] = {}
+        self.open: dict[int, tuple[bool, int]] = {}
         self.ended: list[int] = []
         self.root_ended = False
         self.kept: bool | None = None
@@ -45,7 +45,7 @@ class TailMachine(RuleBasedStateMachine):
         self.first: dict[int, Any] = {}
         self.expected: list[int] = []
         self.alone: set[int] = set()
-        self.now_s = 0.0
+        self.now_ms = 0
 
     # -- what can happen
 
@@ -54,8 +54,8 @@ class TailMachine(RuleBasedStateMachine):
         self.stage.ids.kept = baseline
         span = self.stage.start("root")
         context = span.get_span_context()
-        one = ModelTrace(self.now_s, baseline=baseline)
-        one.open[context.span_id] = (True, self.now_s)
+        one = ModelTrace(self.now_ms, baseline=baseline)
+        one.open[context.span_id] = (True, self.now_ms)
         self.model[context.trace_id] = one
         self.spans[context.span_id] = self.first[context.trace_id] = span
         for oldest in self.undecided()[: max(0, len(self.undecided()) - MAX_SPANS)]:
@@ -68,7 +68,7 @@ class TailMachine(RuleBasedStateMachine):
         span = self.stage.start("child", self.first[trace_id])
         span_id = span.get_span_context().span_id
         self.spans[span_id] = span
-        one.open[span_id] = (False, self.now_s)
+        one.open[span_id] = (False, self.now_ms)
         if one.kept is None and self.is_slow(one):
             self.keep(one)
 
@@ -78,8 +78,8 @@ class TailMachine(RuleBasedStateMachine):
         span_id = data.draw(st.sampled_from(sorted(self.spans)))
         span = self.spans.pop(span_id)
         one = self.model[span.get_span_context().trace_id]
-        is_root, began_s = one.open.pop(span_id)
-        slow = self.now_s - began_s > 1 if is_root else self.is_slow(one)
+        is_root, began_ms = one.open.pop(span_id)
+        slow = self.now_ms - began_ms > 1000 if is_root else self.is_slow(one)
         self.stage.end(span, error=error)
         if one.kept is not None:
             if one.kept:
@@ -97,7 +97,7 @@ class TailMachine(RuleBasedStateMachine):
         self.evict()
 
     @rule(data=st.data())
-    @precondition(lambda self: any(not span.parent is None for span in self.spans.values()))
+    @precondition(lambda self: any(span.parent is not None for span in self.spans.values()))
     def forget_span(self, data: Any) -> None:
         """The application loses a child before it ends."""
         children = sorted(span_id for span_id, span in self.spans.items() if span.parent is not None)
@@ -105,14 +105,14 @@ class TailMachine(RuleBasedStateMachine):
         trace_id = self.spans.pop(span_id).get_span_context().trace_id
         one = self.model[trace_id]
         self.stage.clock.tick(1.5)
-        self.now_s += 1.5
+        self.now_ms += 1500
         self.sweep_model(lost=(one, span_id))
         self.stage.tail.sweep()
 
-    @rule(seconds=st.sampled_from([0.2, 0.6, 1.1, 12.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.stage.clock.tick(seconds)
-        self.now_s += seconds
+    @rule(ms=st.sampled_from([200, 600, 1100, 12_000]))
+    def time_passes(self, ms: int) -> None:
+        self.stage.clock.tick(ms / 1000)
+        self.now_ms += ms
 
     @rule()
     def sweep(self) -> None:
@@ -122,7 +122,7 @@ class TailMachine(RuleBasedStateMachine):
     # -- the model
 
     def is_slow(self, one: ModelTrace) -> bool:
-        return any(is_root and self.now_s - began_s > 1 for is_root, began_s in one.open.values())
+        return any(is_root and self.now_ms - began_ms > 1000 for is_root, began_ms in one.open.values())
 
     def keep(self, one: ModelTrace) -> None:
         one.kept = True
@@ -149,9 +149,7 @@ class TailMachine(RuleBasedStateMachine):
         if lost is not None:
             lost[0].open.pop(lost[1])
         for one in self.undecided():
-            if self.now_s - one.born_s >= MAX_AGE_S:
-                self.by_baseline(one)
-            elif one.root_ended and not one.open:
+            if self.now_ms - one.born_ms >= 1000 * MAX_AGE_S or (one.root_ended and not one.open):
                 self.by_baseline(one)
             elif self.is_slow(one):
                 self.keep(one)

@@ -21,13 +21,14 @@ from ot_bridge import BridgeTracer, ConfigError, Settings, telemetry
 from ot_bridge.sampling import TailSamplingProcessor
 from ot_bridge.sampling.tail import RecordingSampler, downstream
 from ot_bridge.sampling.tail.decisions import DOWNSTREAM
+from ot_bridge.shutdown import shutdown_provider
 from spans import as_dict
 from tail_stage import NOTHING, PARTIAL, POLICY, Stage, counted, remote_parent
 
 TRACE_ID = 0x0AF7651916CD43DD00EB211C80319C00
 
 
-# -- policies, and which one wins ---------------------------------------------------------------------------------------
+# -- policies, and which one wins --------------------------------------------------------------------------------------
 
 
 def test_error_in_any_span_keeps_the_whole_trace() -> None:
@@ -284,7 +285,7 @@ def test_debug_trace_of_another_process_is_kept() -> None:
     assert stage.exported == [("root", {POLICY: "debug"})]
 
 
-# -- when it is decided -------------------------------------------------------------------------------------------------
+# -- when it is decided ------------------------------------------------------------------------------------------------
 
 
 def test_keep_is_final_at_once_and_the_rest_is_streamed() -> None:
@@ -381,7 +382,7 @@ def test_service_that_calls_itself_is_not_its_own_upstream() -> None:
     assert (stage.names, stage.verdicts) == ([], [(False, "baseline")])
 
 
-# -- late spans ---------------------------------------------------------------------------------------------------------
+# -- late spans --------------------------------------------------------------------------------------------------------
 
 
 def test_late_span_after_a_keep_is_exported_at_once() -> None:
@@ -442,7 +443,7 @@ def test_decision_is_remembered_for_as_many_traces_as_were_asked_for() -> None:
     assert stage.names == ["root"] * 5 + ["late4", "late3", "late2"]
 
 
-# -- bounds -------------------------------------------------------------------------------------------------------------
+# -- bounds ------------------------------------------------------------------------------------------------------------
 
 
 def test_long_trace_is_decided_by_age_with_what_is_there() -> None:
@@ -510,6 +511,17 @@ def test_under_pressure_the_oldest_undecided_trace_goes_by_the_baseline() -> Non
     stage.end(stage.start("more", roots[2]))
     assert stage.verdicts == [(True, "baseline"), (False, "baseline")]
     assert (stage.held["spans"], counted()["evicted_early"]) == (4, 2)
+
+
+def test_room_that_is_free_again_is_known_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("errors,max_spans=4")
+    looked: list[object] = []
+    monkeypatch.setattr(stage.tail._traces, "_evict", looked.append)
+    for number in range(20):
+        root = stage.start("root")
+        stage.end(stage.start("child", root), error=number % 2 == 0)
+        stage.end(root)
+    assert (looked, stage.held) == ([], NOTHING)
 
 
 def test_kept_trace_is_never_evicted() -> None:
@@ -585,7 +597,7 @@ def test_ceiling_lets_debug_and_remote_choices_through() -> None:
     assert stage.verdicts == [(True, "baseline"), (True, "remote"), (True, "forced")]
 
 
-# -- what came from another process -------------------------------------------------------------------------------------
+# -- what came from another process ------------------------------------------------------------------------------------
 
 
 def test_sampled_remote_parent_is_kept_whole_by_default() -> None:
@@ -665,7 +677,7 @@ def test_decision_says_what_other_processes_have_done(head_sampled: bool, kept: 
     assert f"sampled={int(head_sampled)}" in str(decision)
 
 
-# -- clocks -------------------------------------------------------------------------------------------------------------
+# -- clocks ------------------------------------------------------------------------------------------------------------
 
 
 def test_clock_that_is_set_back_or_forward_changes_no_duration() -> None:
@@ -674,7 +686,9 @@ def test_clock_that_is_set_back_or_forward_changes_no_duration() -> None:
         root = stage.start("root")
         stage.clock.wall_ns += step * 10**9
         stage.clock.tick(0.5)
-        stage.end(root)
+        root.end(
+            stage.clock.wall_ns - 400_000
+        )  # the time of a real span is read a little before its processors are told
     assert stage.verdicts == [(False, "baseline")] * 2
 
 
@@ -691,6 +705,8 @@ def test_start_that_the_application_gives_counts_from_there() -> None:
     stage = Stage("slow:1s")
     span = stage.start("root", start_time=stage.clock.wall_ns - 2 * 10**9)
     stage.end(stage.start("child", span))
+    assert stage.verdicts == []  # the end may be given too
+    stage.end(span)
     assert stage.verdicts == [(True, "slow")]
 
 
@@ -703,7 +719,7 @@ def test_span_whose_start_was_not_seen_is_measured_by_its_own_times() -> None:
     assert stage.exported == [("early", {POLICY: "slow"})]
 
 
-# -- processors ---------------------------------------------------------------------------------------------------------
+# -- processors --------------------------------------------------------------------------------------------------------
 
 
 class Seen(SpanProcessor):
@@ -796,11 +812,28 @@ def test_shutdown_within_a_time_does_not_wait_for_a_stuck_exporter() -> None:
         stuck.set()
 
 
-# -- the application's own policies -------------------------------------------------------------------------------------
+def test_shutdown_of_the_provider_hands_its_time_on() -> None:
+    given: list[float] = []
+
+    class Watched(TailSamplingProcessor):
+        def shutdown_within(self, timeout_s: float) -> bool:
+            given.append(timeout_s)
+            return super().shutdown_within(timeout_s)
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Watched(SpanProcessor(), "errors"))
+    assert shutdown_provider(provider, 0.5)
+    assert len(given) == 1
+    assert 0 < given[0] <= 0.5
+
+
+# -- the application's own policies ------------------------------------------------------------------------------------
 
 
 def test_vote_keeps_a_trace_that_nothing_else_kept() -> None:
-    stage = Stage("errors", votes=[lambda spans: "busy" if len(spans) > 1 else None, lambda spans: spans[0].name == "x"])
+    stage = Stage(
+        "errors", votes=[lambda spans: "busy" if len(spans) > 1 else None, lambda spans: spans[0].name == "x"]
+    )
     root = stage.start("root")
     stage.end(stage.start("child", root))
     stage.end(root)
@@ -841,7 +874,7 @@ def test_vote_is_asked_at_the_end_of_the_time(occasion: str) -> None:
 
 def test_callback_that_raises_never_reaches_the_request(caplog: pytest.LogCaptureFixture) -> None:
     exporter = InMemorySpanExporter()
-    tail = TailSamplingProcessor(SimpleSpanProcessor(exporter), "rest:100%", on_decision=lambda _: [][0])
+    tail = TailSamplingProcessor(SimpleSpanProcessor(exporter), "rest:100%", on_decision=lambda _: int("x"))
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(tail)
     for _ in range(2):
@@ -849,12 +882,14 @@ def test_callback_that_raises_never_reaches_the_request(caplog: pytest.LogCaptur
     assert (len(exporter.get_finished_spans()), counted()["failed.on_decision"], len(caplog.records)) == (2, 2, 1)
 
 
-# -- one object, several threads, two libraries -------------------------------------------------------------------------
+# -- one object, several threads, two libraries ------------------------------------------------------------------------
 
 
-def test_span_that_ends_in_the_middle_of_a_decision_does_not_lock_up() -> None:
+@pytest.mark.parametrize("same_trace", [False, True], ids=["another-trace", "the-same-trace"])
+def test_span_that_ends_in_the_middle_of_a_decision_does_not_lock_up(same_trace: bool) -> None:
     stage = Stage("errors")
-    other = stage.start("other")
+    root = stage.start("root")
+    other = stage.start("other", root if same_trace else None)
     # As the garbage collector does when it finishes a generator.
     original = stage.tail._traces._verdict_of
 
@@ -864,8 +899,12 @@ def test_span_that_ends_in_the_middle_of_a_decision_does_not_lock_up() -> None:
         return original(*arguments, **more)
 
     stage.tail._traces._verdict_of = verdict_of  # type: ignore[method-assign]
-    stage.trace("root")
-    assert (stage.verdicts, stage.held) == ([(True, "error"), (False, "baseline")], NOTHING)
+    if same_trace:
+        stage.end(stage.start("failed", root), error=True)
+    stage.end(root)
+    assert stage.verdicts == [(True, "error")] + ([] if same_trace else [(False, "baseline")])
+    assert stage.names == (["failed", "other", "root"] if same_trace else ["other"])
+    assert stage.held == NOTHING
 
 
 def test_threads_that_share_traces_lose_nothing_and_export_nothing_twice() -> None:

@@ -20,8 +20,10 @@ from typing import Final, NamedTuple
 
 import opentracing
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME
+from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
@@ -32,7 +34,9 @@ from ot_bridge.environment import read, wrong
 from ot_bridge.export import build_processors, shutdown_provider
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
+from ot_bridge.redacting import protect
 from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
+from ot_bridge.yielding import give_way
 
 __all__ = ["foreign_provider", "install", "make_global", "preinstall"]
 
@@ -130,8 +134,8 @@ def foreign_provider() -> TracerProvider | None:
 def preinstall() -> bool:
     """Install for an application that did not ask for it, and that may have ideas of its own.
 
-    As ``install()``, but OTLP's exporter is imported at its first export; and where the provider is ours, OpenTelemetry
-    still takes one of the application's. The application's own spans go there then, those of OpenTracing stay.
+    As ``install()``, but OTLP's exporter is imported at its first export; and where the provider is ours, it gives way
+    to one that the application sets later, for OpenTelemetry's spans and for OpenTracing's.
 
     Returns:
         Whether this call installed the tracer that is there.
@@ -144,10 +148,24 @@ def preinstall() -> bool:
         if _installation is not None:
             return False
         _installation = _install(None, Settings.from_env(), None, None, partial(build_processors, deferred=True))
-        if _installation.tracer._owns_provider:
-            # It would refuse a second provider, with all that its author configured.
-            trace._TRACER_PROVIDER_SET_ONCE = Once()
+        installed = _installation
+        if installed.tracer._owns_provider:
+            installed.undo.callback(give_way(installed.provider, partial(_go_over, installed)))
         return True
+
+
+def _go_over(installed: _Installation, provider: TracerProvider) -> None:
+    """Use the provider that the application has set. What ours has recorded is still sent, at exit."""
+    global _installation
+    with _lock:
+        if _installation is None or _installation.tracer is not installed.tracer:
+            return
+        tracer = installed.tracer
+        tracer._owns_provider = False
+        tracer._bind(provider)
+        _installation = installed._replace(provider=provider, service_name=_service_name_of(provider))
+        atexit.register(shutdown_provider, installed.provider, tracer.settings.close_timeout_s)
+    _tell_of_foreign(provider, provider, None, installed.settings)
 
 
 def _install(
@@ -171,6 +189,8 @@ def _install(
         raise
     tracer._owns_provider = owned  # agreed between the two modules, not for users
     undo = contextlib.ExitStack()
+    undo.callback(protect(provider, settings))
+    _watch_native(provider, propagator, tracer)
     name = _service_name_of(provider) or service_name
     installation = _Installation(tracer, provider, settings, name, meter_provider, undo)
     if existing is None:
@@ -185,6 +205,24 @@ def _install(
     else:
         _tell_of_foreign(provider, existing, service_name, settings)
     return installation
+
+
+class _Referring(SpanProcessor):
+    """Tells that a native span refers to its parent, which is then not collapsed."""
+
+    def __init__(self, refer: Callable[[int], None]) -> None:
+        self._refer = refer
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        if span.parent is not None:
+            self._refer(span.parent.span_id)
+
+
+def _watch_native(provider: TracerProvider, propagator: MixedFleetPropagator, tracer: BridgeTracer) -> None:
+    propagator.sent = refer = tracer._propagator.sent
+    add = getattr(provider, "add_span_processor", None)
+    if refer is not None and add is not None:
+        add(_Referring(refer))
 
 
 def _check_arguments(service_name: object, settings: object, tracer_provider: object, meter_provider: object) -> None:

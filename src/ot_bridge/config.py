@@ -19,8 +19,18 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
-from ot_bridge.jaeger_config import load, translate
-from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_spec
+from ot_bridge.redaction import HashKey, RuleError
+from ot_bridge.redaction.rules import (
+    DEFAULT_RULES,
+    KEY_FORM,
+    OPTIONAL_RULES,
+    VALUE_FORM,
+    KeyRule,
+    ValueRule,
+    read_key_rule,
+    read_value_rule,
+)
+from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_endpoint, read_spec
 from ot_bridge.tail_specs import TAIL_FORM, read_tail
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
@@ -171,6 +181,22 @@ def _seconds() -> Kind:
     return Kind(wanted, accept, parse)
 
 
+def _age() -> Kind:
+    wanted = "a finite number of seconds above 0, or None (in a variable none) for never"
+    seconds = _seconds()
+
+    def accept(value: object) -> object:
+        try:
+            found = None if value is None else seconds.accept(value)
+        except _RejectedError:
+            found = 0.0
+        if found == 0:
+            raise _RejectedError(value, wanted)
+        return found
+
+    return Kind(wanted, accept, lambda text: None if text.lower() == "none" else seconds.parse(text))
+
+
 def _header() -> Kind:
     wanted = "an HTTP header name (RFC 7230 token)"
 
@@ -226,6 +252,22 @@ def _sampler() -> Kind:
     return Kind(f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER", accept, _none_or_text)
 
 
+def _credits() -> Kind:
+    wanted = "a URL of http or https, such as 'http://localhost:5778/credits', or None (in a variable none)"
+
+    def accept(value: object) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise _RejectedError(value, wanted)
+        try:
+            return read_endpoint(value, "/credits", wanted)
+        except SpecError as reason:
+            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
+
+    return Kind(wanted, accept, _none_or_text)
+
+
 def _tail() -> Kind:
     def accept(value: object) -> object:
         if value is None:
@@ -237,6 +279,67 @@ def _tail() -> Kind:
         return value
 
     return Kind(f"{TAIL_FORM}; None (in a variable none) for no tail sampling", accept, _none_or_text)
+
+
+def _rules(read_rule: Callable[[object], KeyRule | ValueRule], form: str, separator: str) -> Kind:
+    """Take rules of redaction, in a variable as one text."""
+
+    def accept(value: object) -> object:
+        if isinstance(value, str):
+            listed: list[object] = [one.strip() for one in re.split(separator, value) if one.strip()]
+        elif isinstance(value, list | tuple):
+            listed = list(value)
+        else:
+            raise _RejectedError(value, form)
+        try:
+            rules = [read_rule(rule) for rule in listed]
+        except RuleError as reason:
+            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
+        names = [rule.name for rule in rules if isinstance(rule, ValueRule)]
+        for name in names:
+            if names.count(name) > 1:
+                raise _RejectedError(name, f"{name!r} at most once")
+        return tuple(listed)
+
+    return Kind(form, accept, str)
+
+
+def _names(known: tuple[str, ...]) -> Kind:
+    formats = _formats(known)
+    return Kind(formats.wanted, lambda value: () if value == () else formats.accept(value), str.lower)
+
+
+def _safe_keys() -> Kind:
+    wanted = "keys (in a variable with commas between them), '*' for any part of one"
+
+    def accept(value: object) -> object:
+        if isinstance(value, str):
+            value = [key.strip() for key in value.split(",") if key.strip()]
+        if not isinstance(value, list | tuple):
+            raise _RejectedError(value, wanted)
+        for key in value:
+            if not isinstance(key, str) or not key.strip("* "):
+                raise _RejectedError(key, wanted)
+        return tuple(value)
+
+    return Kind(wanted, accept, str)
+
+
+def _hash_key() -> Kind:
+    wanted = "a secret of at least 16 characters, or None"
+
+    def accept(value: object) -> object:
+        if value is None or isinstance(value, HashKey):
+            return value
+        if isinstance(value, str | bytes) and len(value) >= 16:
+            return HashKey(value.encode() if isinstance(value, str) else value)
+        # What was given is a secret, or was meant to be one.
+        raise _RejectedError(HashKey(b""), wanted)
+
+    def parse(text: str) -> object:
+        return None if text.lower() == "none" else text
+
+    return Kind(wanted, accept, parse)
 
 
 def _none_or_text(text: str) -> object:
@@ -332,6 +435,12 @@ class Settings:
         default=False,
         meaning="Sample less while the bridge is over cpu_budget (0.01 unless set), and more again.",
     )
+    debug_throttle: str | None = _field(
+        _credits(),
+        None,
+        "Where credits for forced traces are asked for, operation by operation, as of a Jaeger agent; None: forcing is "
+        "free.",
+    )
     stringify_sequences: bool = _field(
         _flag(), default=False, meaning="Lists become text, as in jaeger-client, instead of arrays."
     )
@@ -359,6 +468,43 @@ class Settings:
     baggage_deny: tuple[str, ...] = _field(
         _keys(), (), "Keys of baggage items that are neither read nor sent, in any case; stronger than baggage_allow."
     )
+    redact: str = _field(
+        _choice("default", "own", "off"),
+        "default",
+        "What is redacted before a span processor sees it: passwords, tokens, card numbers and what the other fields "
+        "say; only what those say; nothing. See docs/redaction.md.",
+    )
+    redact_keys: tuple[str, ...] = _field(
+        _rules(read_key_rule, f"{KEY_FORM} (in a variable with commas between them)", ","),
+        (),
+        "Keys of your own whose values are redacted, hashed or cut.",
+    )
+    redact_values: tuple[Any, ...] = _field(
+        _rules(read_value_rule, f"{VALUE_FORM} (in a variable with ';' or line breaks between them)", "[;\n]"),
+        (),
+        "Patterns of your own, looked for in every text; in code also pairs of a name and a function of the text.",
+    )
+    redact_safe_keys: tuple[str, ...] = _field(_safe_keys(), (), "Keys that no rule touches.")
+    redact_enabled_rules: tuple[str, ...] = _field(
+        _names(OPTIONAL_RULES), (), "Rules that are on besides those of the default."
+    )
+    redact_disabled_rules: tuple[str, ...] = _field(_names(DEFAULT_RULES), (), "Rules of the default that are off.")
+    redact_hash_key: HashKey | None = _field(  # noqa: RUF009  (see above)
+        _hash_key(), None, "The key of rules that hash; it is never shown."
+    )
+    redact_dry_run: bool = _field(_flag(), default=False, meaning="Count what would be redacted, and change nothing.")
+    redact_baggage: bool = _field(
+        _flag(), default=False, meaning="The rules hold for the values of baggage that is sent, too."
+    )
+    find_unfinished: float | None = _field(
+        _age(), None, "Seconds after which a span that was not finished is reported, with the line that started it."
+    )
+    flood_limit: int | None = _field(
+        _length(), None, "Spans of one name under one parent; those beyond it are counted, with one warning a name."
+    )
+    flood_collapse: bool = _field(
+        _flag(), default=False, meaning="One summary is exported in the place of the spans beyond flood_limit."
+    )
     trace_id_header: str = _field(_header(), "uber-trace-id", "Header of the Jaeger trace context.")
     baggage_header_prefix: str = _field(_header(), "uberctx-", "Prefix of the Jaeger baggage headers.")
     debug_id_header: str = _field(_header(), "jaeger-debug-id", "Header that forces a trace and names it.")
@@ -379,6 +525,16 @@ class Settings:
         for setting in SETTINGS:
             object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name), _ARGUMENT))
         self._check_headers()
+        self._check_hashing()
+        if self.flood_collapse and self.flood_limit is None:
+            raise wrong("flood_collapse", self.flood_collapse, _ARGUMENT, "flood_limit beside it")
+
+    def _check_hashing(self) -> None:
+        if self.redact_hash_key is None:
+            for name in ("redact_keys", "redact_values"):
+                for rule in getattr(self, name):
+                    if isinstance(rule, str) and rule.endswith("-> hash"):
+                        raise wrong(name, rule, _ARGUMENT, f"redact_hash_key ({ENV_PREFIX}REDACT_HASH_KEY) beside it")
 
     def _check_headers(self) -> None:
         taken = dict.fromkeys(_TAKEN_HEADERS, "another format")
@@ -441,9 +597,16 @@ class Settings:
         Raises:
             ConfigError: a value or a variable cannot be used, or the file cannot be read.
         """
+        # Who has no such configuration does not wait for what reads it.
+        from ot_bridge.jaeger_config import load, translate  # noqa: PLC0415
+
         environ = os.environ if environ is None else environ
         found = load(config) if isinstance(config, str | os.PathLike) else config
         translation = translate(found, service_name=service_name, environ=environ, jaeger_env=jaeger_env)
+        for row in translation.rows:
+            if row.outcome == "unknown":
+                hint = f"; did you mean {row.closest}?" if row.closest else ""
+                telemetry.warn_once(f"config.jaeger.{row.key}", "%s %s: %s%s", row.origin, row.key, row.reason, hint)
         return cls.from_env(environ, **translation.settings)
 
 
@@ -460,6 +623,8 @@ _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 def _unknown(name: str, value: object, origin: str) -> ConfigError:
     near = closest(name, _BY_NAME)
     hint = f"; did you mean {near!r}?" if near else ""
+    if near == "redact_hash_key":
+        value = HashKey(b"")  # it was meant to be a secret
     return ConfigError(f"unknown setting {name}={value!r} ({origin}), expected one of {', '.join(_BY_NAME)}{hint}")
 
 

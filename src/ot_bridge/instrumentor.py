@@ -1,6 +1,7 @@
 """For ``opentelemetry-instrument``: the bridge as one of its instrumentations, named ``opentracing``.
 
 Imported by that program alone, which brings ``opentelemetry.instrumentation``; ot_bridge does not ask for it.
+``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=opentracing`` leaves it out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from ot_bridge import bootstrap
-from ot_bridge.autostart import children, redirect, state
+from ot_bridge.autostart import children, redirect
 
 __all__ = ["OpenTracingInstrumentor"]
 
@@ -46,11 +47,9 @@ class OpenTracingInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it com
             _logger.error("OpenTracing code is not traced: %s", error)  # noqa: TRY400  (the text says it all)
             return
         children.arm()
-        state.preinstalled = not installed_before
         self._undo = (redirect.arm(), *(() if installed_before else (bootstrap._uninstall,)))
 
     def _uninstrument(self, **kwargs: Any) -> None:
         undo, self._undo = self._undo, ()
         for step in undo:
             step()
-        state.preinstalled = False

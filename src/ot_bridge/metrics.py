@@ -118,6 +118,19 @@ INSTRUMENTS: Final = (
         kind=None,
     ),
     Instrument("ot_bridge.budget", "{window}", "What the CPU budget found and did (meter)", ("meter.",)),
+    Instrument("ot_bridge.redacted", "{value}", "Values redacted, by rule", ("redaction.<rule>",), kind=None),
+    Instrument(
+        "ot_bridge.redaction.dry_run",
+        "{value}",
+        "Values that a rule would have redacted",
+        ("redaction.dry_run.",),
+        kind=None,
+    ),
+    Instrument(
+        "ot_bridge.redaction.problems", "{value}", "Values redacted because a rule failed", ("redaction.failed.",)
+    ),
+    Instrument("ot_bridge.unfinished", "{span}", "Spans that were not finished", ("unfinished.",)),
+    Instrument("ot_bridge.flood", "{span}", "Spans of operations that flood their trace", ("flood.",)),
     Instrument("ot_bridge.scope.problems", "{problem}", "Scopes closed elsewhere or out of order", ("scope.",)),
     Instrument(
         "ot_bridge.export.problems", "{problem}", "Flushes and closes that failed", ("export.", "flush.", "close.")

@@ -31,7 +31,7 @@ _INSIDE: Final = "the decision is made by ot_bridge.sampling"
 
 NOT_CARRIED: Final = (
     NotCarried("TUDPTransport", _NO_THRIFT, "remove the import; OTEL_EXPORTER_OTLP_ENDPOINT says where spans go"),
-    NotCarried("local_agent_net.TUDPTransport", _NO_THRIFT, "as above"),
+    NotCarried("local_agent_net.TUDPTransport", _NO_THRIFT, "remove the import"),
     NotCarried("thrift_gen.agent", _NO_THRIFT, "remove the import"),
     NotCarried("thrift_gen.sampling", "strategies are read as JSON", "remove the import; see sampler.AdaptiveSampler"),
     NotCarried("thrift_gen.zipkincore", _NO_THRIFT, "remove the import"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from opentelemetry.context import Context, create_key, set_value
@@ -32,6 +32,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from ot_bridge import shortcuts
 from ot_bridge.baggage import Owner, baggage_of
 from ot_bridge.codecs import binary, readers, writers
 from ot_bridge.codecs.carrier import CarrierReader, Found, Slot, any_text, outgoing
@@ -43,7 +44,8 @@ from ot_bridge.config import Settings
 from ot_bridge.context import BAGGAGE_KEY, FLAGS, BridgeSpanContext, get_current
 from ot_bridge.limits import BaggageLimits
 from ot_bridge.metrics import expose_at_import
-from ot_bridge.telemetry import count, count_all, counter_of, warn_once
+from ot_bridge.redacting import redactor_of
+from ot_bridge.telemetry import count, count_all, warn_once
 from ot_bridge.trust import NO_HEADERS, AskedHeaders, Gate, HeaderSource, ListedHeaders
 
 __all__ = ["MixedFleetPropagator", "Reading", "debug_id_of", "from_env", "refused_ids", "refused_of", "trace_state_of"]
@@ -118,19 +120,20 @@ class MixedFleetPropagator(TextMapPropagator):
             for codec in writing
             if codec.writes_baggage
         ]
-        plain = [(codec.fields[0], codec.plain) for codec in writing if codec.writes_ids and codec.plain]
-        # Header -> what reads it, for the formats that a single header is enough for.
-        self._single = {
-            codec.fields[0]: (codec.decode, counter_of((f"extract.{codec.name}",)), (f"extract.{codec.name}",))
-            for codec in reading
-            if codec.writes_ids and codec.plain
-        }
-        self._plain = plain if len(plain) == len(self._encoders) and not settings.mask_random_bit else []
-        self._count_plain = counter_of(self._injected)
         self._masks = settings.mask_random_bit and "tracecontext" in settings.inject
         self._gate = Gate.of(settings)
+        self.write_plain = shortcuts.never_written if self._masks else shortcuts.writing(writing)
+        self.read_plain = shortcuts.never_read if self._gate else shortcuts.reading(reading, self._reader)
         self._limits = BaggageLimits.of(settings)
+        self._redactor = redactor_of(settings) if settings.redact_baggage else None
+        self.sent: Callable[[int], None] | None = None
+        """Told the id of each span whose ids are sent; for :mod:`ot_bridge.watch`."""
         self._fields = frozenset(name for codec in writing for name in codec.fields)
+
+    def tell_sent(self, sent: Callable[[int], None]) -> None:
+        """Have a function told of each span whose ids are sent; there are no short ways of writing then."""
+        self.sent = sent
+        self.write_plain = shortcuts.never_written
 
     def read(self, items: Iterable[tuple[object, object]], *, http: bool) -> Reading:
         """Read the names and values of one carrier. Never raises, whatever they are.
@@ -145,10 +148,6 @@ class MixedFleetPropagator(TextMapPropagator):
             if self._gate is not None:
                 items = source = ListedHeaders(items)
             hits = self._reader.hits(items, notes)
-            if len(hits) == 1 and self._gate is None:
-                reading = self._read_one(*hits[0], notes)
-                if reading is not None:
-                    return reading
             found = self._reader.gather(hits, notes) if hits else None
             if found is not None:
                 return self._understand(found, notes, http, source)
@@ -157,19 +156,6 @@ class MixedFleetPropagator(TextMapPropagator):
         except Exception as error:
             _give_up("extract.gave_up", error)
             return _NOTHING
-
-    def _read_one(self, name: object, value: object, notes: list[str]) -> Reading | None:
-        """Read the one header that came when it is a whole context, as it mostly is; None where that takes more."""
-        header = self._reader.known(name)
-        single = None if header is None else self._single.get(header)
-        if header is None or single is None or type(value) is not str:
-            return None
-        decode, step, counted = single
-        outcome = decode({header: value}, notes)
-        if type(outcome) is not WireContext:
-            return None
-        step()
-        return tuple.__new__(Reading, (outcome, (), (), counted, None))
 
     def read_binary(self, data: bytes) -> Reading:
         """Read a BINARY carrier, by the same trust and limits. Never raises."""
@@ -190,18 +176,6 @@ class MixedFleetPropagator(TextMapPropagator):
         except Exception as error:
             _give_up("extract.gave_up", error)
             return _NOTHING
-
-    def write_plain(self, carrier: dict[str, str], trace_id: int, span_id: int, flags: int) -> bool:
-        """Write the headers of a valid context without debug, tracestate and baggage; tell whether that was done.
-
-        The same headers as :meth:`write` gives, for the commonest of contexts in a third of the time.
-        """
-        if not self._plain:
-            return False
-        for name, value_of in self._plain:
-            carrier[name] = value_of(trace_id, span_id, flags)
-        self._count_plain()
-        return True
 
     def write(self, wire: WireContext, *, http: bool) -> list[tuple[str, str]]:
         """Return the headers for a context; of a container only the baggage. Never raises.
@@ -232,7 +206,7 @@ class MixedFleetPropagator(TextMapPropagator):
             elif trace_id or span_id:
                 notes.append("inject.invalid_ids")
             if wire.baggage:
-                items = outgoing(wire.baggage, notes)
+                items = outgoing(self._redacted(wire.baggage), notes)
                 if self._limits is not None:
                     passes = self._limits.begin(notes)
                     items = [item for item in items if passes(item[0], item[2])]
@@ -255,7 +229,7 @@ class MixedFleetPropagator(TextMapPropagator):
             notes: list[str] = []
             if _are_valid(wire.trace_id, wire.span_id):
                 notes.append("inject.binary")
-            data = binary.encode(wire._replace(baggage=self._admitted(wire.baggage, notes)))
+            data = binary.encode(wire._replace(baggage=self._admitted(self._redacted(wire.baggage), notes)))
             count_all(notes)
             return data
         except Exception as error:
@@ -280,6 +254,10 @@ class MixedFleetPropagator(TextMapPropagator):
         if context is None:
             context = Context()
         try:
+            if getter is default_getter and type(carrier) is dict:
+                plain = self.read_plain(carrier)
+                if plain is not shortcuts.LONG_WAY:
+                    return context if plain is None else shortcuts.with_remote(plain, context)
             if getter is default_getter and isinstance(carrier, Mapping):
                 reading = self.read(carrier.items(), http=True)
             else:
@@ -305,13 +283,15 @@ class MixedFleetPropagator(TextMapPropagator):
     ) -> None:
         """Write the span and the baggage of the context, None for the current one, into the carrier."""
         try:
-            wire = _take(get_current() if context is None else context)
-            trace_id, span_id, sampled, debug, random, state, baggage, *_ = wire
-            plain = _are_valid(trace_id, span_id) and not (debug or state or baggage)
-            if plain and setter is default_setter and type(carrier) is dict:
-                flags = (1 if sampled else 0) | (2 if random else 0)
-                if self.write_plain(cast("dict[str, str]", carrier), trace_id, span_id, flags):
+            if context is None:
+                context = get_current()
+            if setter is default_setter and type(carrier) is dict:
+                plain = shortcuts.current(context)
+                if plain is not None and self.write_plain(plain, carrier):
                     return None
+            wire = _take(context)
+            if self.sent is not None:
+                self.sent(wire.span_id)
             headers = self.write(wire, http=True)
         except Exception as error:
             return _give_up("inject.gave_up", error)
@@ -404,6 +384,9 @@ class MixedFleetPropagator(TextMapPropagator):
                 part = {key: value for key, value in part.items() if key in baggage or (key, value) not in spelled}
             baggage.update(part)
         return self._admitted(baggage, notes)
+
+    def _redacted(self, baggage: Mapping[str, str]) -> Mapping[str, str]:
+        return baggage if self._redactor is None else self._redactor.attributes(baggage)
 
     def _admitted(self, baggage: Mapping[str, str], notes: list[str]) -> Mapping[str, str]:
         """Return the items that the limits let in; or out, in BINARY, which sends any key."""

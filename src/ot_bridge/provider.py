@@ -89,7 +89,11 @@ def build_provider(
         sampler = _build_sampler(sampler, str(built.attributes[SERVICE_NAME]))
     try:
         provider = TracerProvider(
-            sampler=RecordingSampler(sampler) if rules is not None and rules.promote_local else sampler, resource=built, id_generator=ids, span_limits=limits, shutdown_on_exit=False
+            sampler=RecordingSampler(sampler) if rules is not None and rules.promote_local else sampler,
+            resource=built,
+            id_generator=ids,
+            span_limits=limits,
+            shutdown_on_exit=False,
         )
         processors = build_processors()
         if rules is not None:

@@ -12,6 +12,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -22,13 +23,14 @@ from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
 from ot_bridge.meter import Meter
 from ot_bridge.metering import timed, timed_class
 from ot_bridge.parents import Parent
-from ot_bridge.recording import RecordingSpan, SpanRules
+from ot_bridge.recording import RecordingSpan, SpanRules, summarize
 from ot_bridge.shedding import SHED
 from ot_bridge.span import BridgeSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
 from ot_bridge.version import __version__
+from ot_bridge.watch import Group
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
@@ -66,8 +68,6 @@ class SpanRecorder:
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
         self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
         self._meter: Meter | None = None
-        self.debug_allowed: Callable[[str], bool] | None = None
-        """Asked with the operation name before a trace is forced here; None: forcing is always allowed."""
 
     @classmethod
     def of(cls, tracer: trace_api.Tracer, settings: Settings) -> SpanRecorder | None:
@@ -147,6 +147,10 @@ class SpanRecorder:
             attributes["jaeger.debug"] = True
         if links or status_tags or error is not None or len(attributes) > rules.max_attributes:
             span.begin(links, error, status_tags=status_tags)
+        if rules.redact_start is not None:
+            rules.redact_start(span)
+        if rules.watches:
+            _watch(rules, span)
         try:
             rules.processor.on_start(span, parent_context=otel_context)
         except Exception:
@@ -172,10 +176,48 @@ class SpanRecorder:
         span._attributes = {}
         if self._meter is not None:
             next(self._meter.promoted)
+        if rules.redact_start is not None:
+            rules.redact_start(span)
+        if rules.watches:
+            _watch(rules, span)
         try:
             rules.processor.on_start(span, parent_context=get_current())
         except Exception:
             warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+
+    def summarize(self, group: Group) -> None:
+        """Export one span for the spans of a group that were collapsed.
+
+        Args:
+            group: has some.
+        """
+        rules, like = self._rules, group.like
+        ids: BridgeSpanContext = like._context
+        span: RecordingSpan = _new_span(like._tracer._recording_class)
+        span._is_summary = True
+        if self._meter is not None:
+            next(self._meter.promoted)
+        span._tracer = like._tracer
+        span._rules = rules
+        span._name = f"{like._name} (collapsed)"
+        flags, state, span_id = FLAGS[ids.trace_flags | 1], ids.trace_state, self._sdk.id_generator.generate_span_id()
+        span._context = BridgeSpanContext(ids.trace_id, span_id, False, flags, state)
+        span._kind, span._parent, span._resource = like._kind, like._parent, self._sdk.resource
+        span._start_time = group.start_ns
+        span._attributes = group.attributes()
+        try:
+            rules.processor.on_start(span, parent_context=Context())
+        except Exception:
+            warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+        span._end(group.end_ns)
+
+    def settle_watches(self) -> None:
+        """Report spans that were not finished, and export the summaries that wait for their parents to end."""
+        rules = self._rules
+        if rules.unfinished is not None:
+            rules.unfinished.sweep()
+        if rules.flood is not None:
+            summarize(rules.flood.flush())
 
     def _decide(
         self, parent: Parent, trace_id: int, name: str, tags: Tags, attributes: dict[str, Any], inherited: bool
@@ -187,7 +229,7 @@ class SpanRecorder:
         if priority is False:
             return _DROP, state, False, attributes
         debug = inherited or priority is True or (above is None and parent.debug_id is not None)
-        if debug and not inherited and self.debug_allowed is not None and not self.debug_allowed(name):
+        if debug and not inherited and not self._rules.may_force(name):
             debug = False
             for key in _FORCING:
                 attributes.pop(key, None)
@@ -222,6 +264,16 @@ class SpanRecorder:
         ids = self._sdk.id_generator
         trace_id: int = ids.generate_trace_id()
         return trace_id if not self._short_ids else trace_id & _LOW_64 or ids.generate_span_id()
+
+
+def _watch(rules: SpanRules, span: RecordingSpan) -> None:
+    try:
+        if rules.unfinished is not None:
+            rules.unfinished.started(span)
+        if rules.flood is not None and span._parent is not None:
+            rules.flood.refer(span._parent.span_id)
+    except Exception:
+        warn_once("flood.failed", "a span could not be counted", exc_info=True)
 
 
 def _decided(found: Any, own: dict[str, Any], rules: SpanRules, *, keep: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ private writes. :mod:`ot_bridge.recorder` makes it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from time import time_ns
 from types import MappingProxyType
@@ -38,11 +38,13 @@ from ot_bridge.conventions import (
     resolve_status,
 )
 from ot_bridge.locks import fork_safe_lock
+from ot_bridge.redacting import SpanRedactor, redactor_of
 from ot_bridge.span import BridgeSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_key, clean_value, to_ns, to_text
+from ot_bridge.watch import Flood, Group, Unfinished
 
-__all__ = ["RECORDING_CLASSES", "RecordingSpan", "SpanRules", "cleaner"]
+__all__ = ["RECORDING_CLASSES", "RecordingSpan", "SpanRules", "cleaner", "summarize"]
 
 _INT64: Final = range(-(2**63), 2**63)
 _UNSET: Final = Status()
@@ -85,6 +87,18 @@ class SpanRules:
         """Counts the spans that end, where there is a meter."""
         self.terse = False
         """Leave out logs that tell of no error: see :mod:`ot_bridge.shedding`."""
+        self.debug_allowed: Callable[[str], bool] | None = None
+        self.redactor = redactor_of(settings)
+        self.redact = None if self.redactor is None else SpanRedactor(self.redactor).bridge_span
+        self.unfinished = None if settings.find_unfinished is None else Unfinished(settings.find_unfinished)
+        limit = settings.flood_limit
+        self.flood = None if limit is None else Flood(limit, collapse=settings.flood_collapse)
+        self.watches = self.unfinished is not None or self.flood is not None
+        self.redact_start = None if settings.redact_dry_run else self.redact  # a dry run counts once
+
+    def may_force(self, name: str) -> bool:
+        """Tell whether a trace may be forced by a span of this name: a throttler may say no."""
+        return self.debug_allowed is None or self.debug_allowed(name)
 
 
 def _unlimited(limit: int | None) -> int:
@@ -141,6 +155,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     _dropped_events: int = 0
     _dropped_links: int = 0
     _refused: bool = False  # sampling.priority=0 after the start: for a tail sampler, where nothing was sampled before
+    _is_summary: bool = False  # of spans that were collapsed
 
     def unwrap(self) -> trace_api.Span:
         return self
@@ -390,6 +405,8 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         elif role is _PRIORITY:
             wanted = accepted_priority(value)
             if wanted is not None:
+                if wanted and not self._context.debug and not self._rules.may_force(self._name):
+                    return
                 self._context = self._context.with_sampling(sampled=wanted, debug=wanted)
                 if not wanted:
                     self._refused = True
@@ -477,14 +494,33 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             self._settle()
             if self._record_end_metrics is not None:
                 self._record_end_metrics()
-            if rules.on_ending is not None:
-                rules.on_ending(self)
         except Exception:
-            warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
+            warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
+        if rules.watches:
+            self._watch(rules)
+        if rules.redact is not None:  # before anybody sees it, whatever failed so far
+            rules.redact(self)
+        if rules.on_ending is not None:
+            try:
+                rules.on_ending(self)
+            except Exception:
+                warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
         try:
             rules.processor.on_end(self)
         except Exception:
             warn_once("span.failed.end", "a span processor failed when a span ended", exc_info=True)
+
+    def _watch(self, rules: SpanRules) -> None:
+        try:
+            if rules.unfinished is not None:
+                rules.unfinished.ended(self)
+            if rules.flood is not None and not self._is_summary:
+                collapsed, due = rules.flood.ended(self)
+                if collapsed:  # processors are told of its end, as of its start; what exports skips it
+                    self._context = self._context.with_sampling(sampled=False, debug=False)
+                summarize(due)
+        except Exception:
+            warn_once("flood.failed", "a span could not be counted", exc_info=True)
 
     def _settle(self) -> None:
         if self._explicit_status is None and self._error is None and not self._status_tags:
@@ -506,6 +542,42 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             self._exceptions = None
 
 
+READ_ONLY: Final = (
+    "attributes",
+    "dropped_attributes",
+    "dropped_events",
+    "dropped_links",
+    "end_time",
+    "events",
+    "instrumentation_info",
+    "instrumentation_scope",
+    "kind",
+    "links",
+    "name",
+    "parent",
+    "resource",
+    "start_time",
+    "status",
+)
+"""What processors and exporters read from a span: the names that an application's own attributes cannot have."""
+
+
+def _refusing(name: str) -> property:
+    def refuse(_: Any, value: Any) -> None:
+        warn_once(
+            f"span.field.{name}",
+            "span.%s is what exporters read, and stays as it is: the program sets it to a %s; use another name",
+            name,
+            type(value).__name__,
+        )
+
+    return property(getattr(RecordingSpan, name).fget, refuse)
+
+
+for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does: none of them may raise
+    setattr(RecordingSpan, _name, _refusing(_name))
+
+
 RECORDING_CLASSES: Final[set[type]] = {RecordingSpan}
 """The classes of recorded spans, for short ways: to ask an ABC with ``isinstance`` costs six times that."""
 
@@ -514,6 +586,14 @@ RecordingSpan._alike = {RecordingSpan}
 
 def _tells_of_error(key_values: Any) -> bool:
     return key_values.get("event") == "error" or not _ERROR_FIELDS.isdisjoint(key_values)
+
+
+def summarize(groups: Iterable[Group]) -> None:
+    """Export a summary of each group of collapsed spans."""
+    for group in groups:
+        recorder = group.like._tracer._recorder
+        if recorder is not None:
+            recorder.summarize(group)
 
 
 def _ns_of(seconds: Any, where: str) -> int:

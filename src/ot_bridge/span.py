@@ -186,7 +186,7 @@ class UnsampledSpan(BridgeSpan, trace_api.Span):  # type: ignore[misc]  # both b
 
     def set_tag(self, key: Any, value: Any) -> UnsampledSpan:
         """Do nothing, except for ``sampling.priority``: the flags that are sent on follow it."""
-        if key == "sampling.priority" and accepted_priority(value):
+        if key == "sampling.priority" and accepted_priority(value) and self._tracer._may_force(self._name):
             warn_once(
                 "sampling.priority.late",
                 "sampling.priority was set on a span that is not recorded: this span stays unrecorded, its children "

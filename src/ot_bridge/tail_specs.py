@@ -35,7 +35,7 @@ MAX_PATTERN: Final = 200
 
 _ARGUMENT: Final = "argument of TailRules"
 _NUMBER: Final = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
-_UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+_UNITS: Final = {"us": (1, 10**6), "ms": (1, 1000), "s": (1, 1), "m": (60, 1)}
 _COMPARISONS: Final = (">=", "<=", ">", "<")
 
 
@@ -115,7 +115,9 @@ class TailRules:
             if not isinstance(found, tuple) or not all(isinstance(one, Match) for one in found):
                 raise wrong(name, found, _ARGUMENT, "a tuple of Match")
             for one in found:
-                _compiled(one.pattern, lambda text, wanted, name=name: wrong(name, text, _ARGUMENT, wanted))
+                reason = _unusable(one.pattern)
+                if reason is not None:
+                    raise wrong(name, one.pattern, _ARGUMENT, reason)
         if self.slow_quantile is not None and self.slow_floor_s > self.slow_ceiling_s:
             raise wrong("slow_floor_s", self.slow_floor_s, _ARGUMENT, f"at most {self.slow_ceiling_s:g}, as slow_s is")
 
@@ -135,7 +137,7 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**9
 
 
-_Check = tuple[Callable[[object], bool], str]
+_Check = tuple[Callable[[Any], bool], str]
 _FLAG: Final[_Check] = (lambda value: isinstance(value, bool), "True or False")
 _SECONDS: Final[_Check] = (lambda value: _is_number(value, 0, above=True), "seconds, a finite number above 0")
 _PER_SECOND: Final[_Check] = (lambda value: _is_number(value, 0, above=True), "traces per second, a number above 0")
@@ -189,6 +191,7 @@ class LimitRow(NamedTuple):
     field: str
     argument: str
     example: str
+    meaning: str
     read: Callable[[str, str], Any]
 
 
@@ -217,18 +220,19 @@ def _add(found: _Fields, item: str) -> None:
     rest = item[len(name) :].lstrip()
     mark = rest[:1]
     policy, limit = POLICY_ROWS.get(name), LIMIT_ROWS.get(name)
-    known = [*POLICY_ROWS, *LIMIT_ROWS]
     try:
-        if policy is not None and mark in ("", ":"):
+        if policy is not None:
             wanted = _wanted(policy.example, policy.argument)
-            if (policy.argument is None) != (mark == ""):
+            if mark != ("" if policy.argument is None else ":"):
                 raise SpecError(item, wanted)
             fields = policy.read(rest[1:].strip(), wanted)
-        elif limit is not None and mark in ("", "="):
+        elif limit is not None:
             wanted = _wanted(f"{limit.name}={limit.example}" if limit.example else limit.name, limit.argument)
+            if mark not in ("", "="):
+                raise SpecError(item, wanted)
             fields = {limit.field: limit.read(rest[1:].strip(), wanted)}
         else:
-            raise SpecError(name or item, TAIL_FORM, () if name in known else known)
+            raise SpecError(name or item, TAIL_FORM, [*POLICY_ROWS, *LIMIT_ROWS])
     except SpecError as error:
         # The whole item is easier to find again than a part of it, unless the part has a likely cure.
         raise (error if error.known else SpecError(item, str(error))) from None
@@ -245,10 +249,13 @@ def _wanted(example: str, argument: str | None) -> str:
     return repr(example) if argument is None else f"{argument}, such as {example!r}"
 
 
-def _duration(text: str, wanted: str, *, least: float = 0.0) -> float:
+def _duration(text: str, wanted: str) -> float:
     found = re.fullmatch(f"({_NUMBER})(us|ms|s|m)", text)
-    seconds = -1.0 if found is None else float(found[1]) * _UNITS[found[2]]
-    if seconds < least or (least == 0.0 and seconds == 0.0):
+    seconds = 0.0
+    if found is not None:
+        times, parts = _UNITS[found[2]]
+        seconds = float(found[1]) * times / parts
+    if seconds <= 0:
         hint = [f"{text}s", f"{text}ms"] if re.fullmatch(_NUMBER, text) else ()
         raise SpecError(text, wanted, hint)
     return seconds
@@ -268,7 +275,7 @@ def _read_slow(text: str, wanted: str) -> _Fields:
         if text.startswith("p"):
             raise SpecError(text, wanted)
         return {"slow_s": _duration(text, wanted)}
-    quantile = float(found[1]) / 100
+    quantile = round(float(found[1]) / 100, 3)
     if not 0.5 <= quantile <= 0.999:
         raise SpecError(text, wanted)
     fields: _Fields = {"slow_quantile": quantile, "slow_s": 1.0}
@@ -309,7 +316,9 @@ def _read_match(text: str, wanted: str) -> Match:
         raise SpecError(text, wanted)
     key, operator, value = found[1], found[2], found[3].strip()
     if operator == "~":
-        _compiled(value, lambda _, reason: SpecError(text, reason))
+        reason = _unusable(value)
+        if reason is not None:
+            raise SpecError(text, reason)
         return Match(key, pattern=value)
     if operator in _COMPARISONS:
         if not re.fullmatch(f"-?{_NUMBER}", value):
@@ -327,15 +336,17 @@ def _read_match(text: str, wanted: str) -> Match:
     return Match(key, values)
 
 
-def _compiled(pattern: str | None, error: Callable[[str, str], Exception]) -> None:
+def _unusable(pattern: str | None) -> str | None:
+    """Return what is wanted instead of a pattern that cannot be used; None for one that can."""
     if pattern is None:
-        return
+        return None
     if len(pattern) > MAX_PATTERN:
-        raise error(pattern, f"a regular expression of at most {MAX_PATTERN} characters")
+        return f"a regular expression of at most {MAX_PATTERN} characters"
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as reason:
-        raise error(pattern, f"a regular expression: {reason}") from None
+        return f"a regular expression: {reason}"
+    return None
 
 
 def _read_attribute(text: str, wanted: str) -> _Fields:
@@ -426,16 +437,80 @@ _POLICIES: Final = (
 )
 _YES: Final = "nothing after it"
 _LIMITS: Final = (
-    LimitRow("remote", "remote", "keep or decide", "decide", _read_remote),
-    LimitRow("promote_local", "promote_local", _YES, "", _read_yes),
-    LimitRow("drop_errors", "drop_errors", _YES, "", _read_yes),
-    LimitRow("write_th", "write_th", _YES, "", _read_yes),
-    LimitRow("linger", "linger_s", "a duration", "500ms", _linger),
-    LimitRow("max_age", "max_age_s", "a duration", "30s", _duration),
-    LimitRow("max_spans_per_trace", "max_spans_per_trace", "an integer above 0", "1000", _read_count),
-    LimitRow("max_spans", "max_spans", "an integer above 0", "20000", _read_count),
-    LimitRow("max_kept", "max_kept_per_s", "traces per second", "100/s", _per_second),
-    LimitRow("decisions", "decisions", "an integer above 0", "20000", _read_count),
+    LimitRow(
+        "remote",
+        "remote",
+        "keep or decide",
+        "decide",
+        "keep (the default): what another process has sampled is kept whole; decide: the policies decide",
+        _read_remote,
+    ),
+    LimitRow(
+        "promote_local",
+        "promote_local",
+        _YES,
+        "",
+        "what the head sampler does not choose is recorded too, and the part of this process is sent when an error, "
+        "slowness or an attribute keeps it",
+        _read_yes,
+    ),
+    LimitRow("drop_errors", "drop_errors", _YES, "", "drop wins over errors too", _read_yes),
+    LimitRow(
+        "write_th",
+        "write_th",
+        _YES,
+        "",
+        "the probability goes into the tracestate of what is exported (ot=th)",
+        _read_yes,
+    ),
+    LimitRow(
+        "linger",
+        "linger_s",
+        "a duration",
+        "500ms",
+        "how long to wait after the last span before a trace is dropped; 0 by default",
+        _linger,
+    ),
+    LimitRow(
+        "max_age",
+        "max_age_s",
+        "a duration",
+        "30s",
+        "after this a trace is decided with what is there; 30s by default",
+        _duration,
+    ),
+    LimitRow(
+        "max_spans_per_trace",
+        "max_spans_per_trace",
+        "an integer above 0",
+        "1000",
+        "with so many ended spans too; 1000 by default",
+        _read_count,
+    ),
+    LimitRow(
+        "max_spans",
+        "max_spans",
+        "an integer above 0",
+        "20000",
+        "ended spans held in all; above it the oldest traces are decided by rest alone; 20000 by default",
+        _read_count,
+    ),
+    LimitRow(
+        "max_kept",
+        "max_kept_per_s",
+        "traces per second",
+        "100/s",
+        "at most so many traces are kept, whatever the policy, but for debug, forced and remote ones",
+        _per_second,
+    ),
+    LimitRow(
+        "decisions",
+        "decisions",
+        "an integer above 0",
+        "20000",
+        "how many decisions are remembered, for late spans; 20000 by default",
+        _read_count,
+    ),
 )
 
 POLICY_ROWS: Final[Mapping[str, PolicyRow]] = MappingProxyType({row.name: row for row in _POLICIES})

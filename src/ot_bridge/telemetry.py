@@ -12,7 +12,18 @@ from typing import Final
 
 from ot_bridge.locks import fork_safe_lock
 
-__all__ = ["COUNTERS", "GAUGES", "count", "count_all", "gauges", "reset", "snapshot", "warn_once", "watch"]
+__all__ = [
+    "COUNTERS",
+    "GAUGES",
+    "count",
+    "count_all",
+    "gauges",
+    "reset",
+    "snapshot",
+    "steps_of",
+    "warn_once",
+    "watch",
+]
 
 COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -50,6 +61,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "start.failed.parent": "parents that could not be read; the span became a root (warns once)",
         "start.tags.unreadable": "tags= arguments that are no mapping",
         "parent.ignored": "parents and references that name no span: a no-op tracer's, another tracer's",
+        "span.field.<name>": "assignments to what exporters read from a span, such as span.resource (warns once)",
         "span.after_finish": "calls on a span that was finished already",
         "span.finished_twice": "second calls of finish or end",
         "span.key.empty": "tags with an empty key",
@@ -70,19 +82,26 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "(warns once for each reason)",
         "tail.decided.kept.<policy>": "local traces that a policy of the tail sampler kept",
         "tail.decided.dropped.<policy>": "local traces that it dropped; baseline: no policy kept them",
-        "tail.late.<outcome>": "spans that ended when their trace was decided and complete, or had been dropped; partial: "
-        "errors, exported alone",
+        "tail.late.<outcome>": "spans that ended after their trace was complete and decided, or after it was dropped; "
+        "partial: errors, exported alone",
         "tail.partial": "local roots and single spans exported though other parts of their trace were not",
         "tail.evicted_early": "local traces decided by the baseline alone, for want of room (max_spans)",
         "tail.oversized": "local traces decided when they had max_spans_per_trace ended spans",
         "tail.aged": "local traces decided after max_age, with what was there",
-        "tail.unfinished": "spans that were forgotten unfinished, or open when their trace was decided by age or at the "
-        "end",
+        "tail.unfinished": "spans forgotten before they ended, or open when age or the end decided on their trace",
         "tail.ceiling": "local traces and late errors dropped for max_kept (warns once)",
-        "tail.failed.<where>": "policies, callbacks and processors of the application that failed (warns once for each)",
+        "tail.failed.<where>": "policies, callbacks and processors of the application that failed (warns once each)",
+        "redaction.<rule>": "values redacted by this rule; two in one text count twice",
+        "redaction.dry_run.<rule>": "values that this rule would have redacted (redact_dry_run)",
+        "redaction.failed.<rule>": "values that were redacted because this rule failed on them (warns once)",
+        "unfinished.old": "spans that were not finished after find_unfinished seconds",
+        "unfinished.lost": "spans that were thrown away unfinished (find_unfinished)",
+        "flood.spans": "spans beyond flood_limit of one name under one parent",
+        "flood.collapsed": "spans that were not exported, but summed up (flood_collapse)",
+        "flood.failed": "spans that could not be counted for a flood (warns once)",
         "spans.started": "spans that the bridge started (meter)",
         "spans.finished": "recorded spans that were finished (meter)",
-        "spans.promoted": "spans that were recorded late: sampling.priority after the start (meter)",
+        "spans.promoted": "spans recorded that were not started so: by sampling.priority, for a flood (meter)",
         "spans.recorded_only": "spans recorded and not sampled: for late_sampling or a tail sampler (meter)",
         "spans.exported": "spans that exporters took, native ones among them (meter)",
         "spans.dropped.<reason>": "spans not recorded or not sent: sampler, priority, disabled, head_shed (by the CPU "
@@ -106,13 +125,15 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "install.service_name": "service names given to install beside a provider that has its own (warns once)",
         "install.two_providers": "providers given to install beside another global one (warns once)",
         "install.sampler": "samplers in the settings given to install beside a provider that has its own (warns once)",
-        "install.tail": "rules for tail sampling given to install beside a provider that is there (warns once)",
         "export.failed": "exporters that could not be built at their first export: spans are lost (warns once)",
+        "install.tail": "rules for tail sampling given to install beside a provider that is there (warns once)",
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
+        "config.jaeger.<key>": "keys of a jaeger-client configuration that nothing reads (warns once)",
         "config.propagator.<name>": "names in OTEL_PROPAGATORS that the bridge has no format for (warns once)",
         "dropin.context.<field>": "assignments to a field of a SpanContext, which cannot be changed (warns once)",
         "dropin.reporter.<name>": "thrift methods of an application's own reporter, which are not called (warns once)",
+        "dropin.promote_local": "tail sampling rules with promote_local beside jaeger_client's sampler (warns once)",
         "dropin.one_span_per_rpc": "tracers that asked for one_span_per_rpc, which is not supported (warns once)",
         "dropin.throttler": "throttlers of the application that failed; the trace is not forced (warns once)",
         "dropin.metrics": "metrics of the application that failed when a span started (warns once)",
@@ -143,7 +164,7 @@ GAUGES: Final[Mapping[str, str]] = MappingProxyType(
 _logger = logging.getLogger("ot_bridge")
 _lock = fork_safe_lock()
 _counters: defaultdict[str, int] = defaultdict(int)
-_steps: dict[tuple[str, ...], itertools.count[int]] = {}  # their __next__ is atomic: no lock on the hot path
+_steps: dict[tuple[str, ...], itertools.count[int]] = {}  # next() of them is atomic: no lock on the hot path
 _bases: dict[tuple[str, ...], int] = {}  # where they stood when the counts were reset
 _warned: set[str] = set()
 _watched: list[tuple[str, weakref.WeakMethod[Callable[[], int]]]] = []
@@ -172,24 +193,18 @@ def warn_once(key: str, message: str, *args: object, exc_info: bool = False) -> 
     _logger.warning(message, *args, exc_info=exc_info)
 
 
-def counter_of(names: tuple[str, ...]) -> Callable[[], object]:
-    """Return what adds one to each of the counters when it is called: a third of the cost of :func:`count_all`.
+def steps_of(names: tuple[str, ...]) -> Iterator[int]:
+    """Return what adds one to each of the counters with each ``next()``: a third of the cost of :func:`count_all`.
 
     All who ask for the same names share one.
     """
     with _lock:
-        return _steps.setdefault(names, itertools.count()).__next__
+        return _steps.setdefault(names, itertools.count())
 
 
-def ticks_of(name: str) -> Iterator[int]:
-    """Return the counter itself, for who counts and wants the number: ``next`` of it adds one, and is atomic."""
-    with _lock:
-        return _steps.setdefault((name,), itertools.count())
-
-
-def read_ticks(name: str) -> int:
-    """Return where a counter of :func:`ticks_of` stands, whatever was forgotten meanwhile."""
-    return int(repr(ticks_of(name))[6:-1])
+def read_steps(name: str) -> int:
+    """Return where a counter of :func:`steps_of` stands, whatever was forgotten meanwhile."""
+    return int(repr(steps_of((name,)))[6:-1])
 
 
 def forget(prefix: str) -> None:

@@ -6,11 +6,13 @@ the spans which that provider makes are wrapped, see :mod:`ot_bridge.wrapped`.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 import opentracing
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
+from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.trace import DEFAULT_TRACE_STATE, NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
 
 from ot_bridge import export, meter
@@ -25,8 +27,11 @@ from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
+from ot_bridge.redacting import redactor_of
+from ot_bridge.sampling.throttling import RemoteThrottler
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.shedding import levers_of
+from ot_bridge.shortcuts import LONG_WAY
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
@@ -34,6 +39,7 @@ from ot_bridge.values import clean_text, to_ns
 from ot_bridge.version import __version__
 from ot_bridge.watching import Watch
 from ot_bridge.wrapped import WrappedSpan
+from ot_bridge.yielding import YieldingTracer
 
 __all__ = ["BridgeTracer", "check_provider", "check_settings"]
 
@@ -89,6 +95,8 @@ class BridgeTracer(opentracing.Tracer):
     _unsampled_class: type[UnsampledSpan] = UnsampledSpan
     _wrapped_class: type[WrappedSpan] = WrappedSpan
 
+    _throttler: RemoteThrottler | None = None
+    _debug_allowed: Callable[[str], bool] | None = None  # asked with the operation name before a trace is forced here
     _owns_provider = False  # install() builds a provider, and close() then shuts it down
 
     def __init__(
@@ -104,6 +112,8 @@ class BridgeTracer(opentracing.Tracer):
             raise wrong("scope_manager", scope_manager, _ARGUMENT, "an opentracing.ScopeManager or None")
         self.settings = Settings.from_env() if settings is None else settings
         self._propagator = MixedFleetPropagator(settings=self.settings)
+        self._write_plain, self._read_plain = self._propagator.write_plain, self._propagator.read_plain
+        self._redactor = redactor_of(self.settings)  # for spans that the bridge does not record
         self._meter = meter.of_process() if is_wanted(self.settings) else None
         own_manager = BridgeScopeManager if self._meter is None else MeteredScopeManager
         manager = own_manager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
@@ -197,6 +207,13 @@ class BridgeTracer(opentracing.Tracer):
             FormatError: the format is none of these.
             CarrierError: the carrier is not what the format needs.
         """
+        if (
+            type(span_context) is BridgeSpanContext
+            and type(carrier) is dict
+            and (format is _HTTP_HEADERS or format is _TEXT_MAP)
+            and self._write_plain(span_context, carrier)
+        ):
+            return
         http = format == _HTTP_HEADERS
         if type(carrier) is not dict or not (http or format == _TEXT_MAP):
             _check(format, carrier, writing=True)
@@ -205,15 +222,9 @@ class BridgeTracer(opentracing.Tracer):
             count("inject.nothing")
             return
         fields: tuple[Any, ...] = context
-        trace_id, span_id, _, flags, state, is_valid, items, debug = fields[:8]
-        if (
-            is_valid
-            and not (items or debug)
-            and state is DEFAULT_TRACE_STATE
-            and type(carrier) is dict
-            and self._propagator.write_plain(carrier, trace_id, span_id, flags)
-        ):
-            return
+        trace_id, span_id, _, flags, state, _, items, debug = fields[:8]
+        if self._propagator.sent is not None:
+            self._propagator.sent(span_id)
         header = state.to_header() if state is not DEFAULT_TRACE_STATE and state else ""
         # WireContext(...) is a frame more, on the hot path.
         wire: WireContext = _new_tuple(
@@ -251,6 +262,10 @@ class BridgeTracer(opentracing.Tracer):
         if format == _BINARY:
             reading = self._propagator.read_binary(bytes(carrier))
         else:
+            if type(carrier) is dict:
+                plain = self._read_plain(carrier)
+                if plain is not LONG_WAY:
+                    return plain
             try:
                 items = carrier.items()
             except Exception as error:
@@ -270,10 +285,10 @@ class BridgeTracer(opentracing.Tracer):
         if baggage:
             return BridgeSpanContext(trace_id, span_id, bool(trace_id), flags, state, baggage, debug, debug_id)
         remote = trace_id != 0
-        plain: BridgeSpanContext = _new_tuple(
-            BridgeSpanContext, (trace_id, span_id, remote, flags, state, remote, {}, debug, debug_id, None)
+        return cast(
+            "BridgeSpanContext",
+            _new_tuple(BridgeSpanContext, (trace_id, span_id, remote, flags, state, remote, {}, debug, debug_id, None)),
         )
-        return plain
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Export what has finished; wait for it at most ``timeout_s`` seconds, default ``close_timeout_s``.
@@ -281,6 +296,7 @@ class BridgeTracer(opentracing.Tracer):
         Returns:
             Whether that was done in time.
         """
+        self._settle_watches()
         return export.flush_provider(self._provider, self._timeout(timeout_s))
 
     def close(self, timeout_s: float | None = None) -> bool:
@@ -289,8 +305,11 @@ class BridgeTracer(opentracing.Tracer):
         Args:
             timeout_s: how long to wait, in seconds, default ``close_timeout_s``.
         """
+        if self._throttler is not None:
+            self._throttler.close()
         if not self._owns_provider:
             return self.flush(timeout_s)
+        self._settle_watches()
         return export.shutdown_provider(self._provider, self._timeout(timeout_s))
 
     def unwrap(self) -> trace_api.Tracer:
@@ -299,14 +318,28 @@ class BridgeTracer(opentracing.Tracer):
 
     # --- inside
 
+    def _settle_watches(self) -> None:
+        if self._recorder is not None and self._recorder._rules.watches:
+            self._recorder.settle_watches()
+
     def _timeout(self, timeout_s: float | None) -> float:
         return self.settings.close_timeout_s if timeout_s is None else max(0.0, timeout_s)
 
     def _bind(self, provider: trace_api.TracerProvider) -> None:
         """Take the tracer of a provider; record spans here when it is exactly the SDK's."""
         self._provider = provider
-        self._otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
+        otel_tracer = provider.get_tracer(self.settings.scope_name, __version__)
+        self._otel_tracer = otel_tracer.now() if isinstance(otel_tracer, YieldingTracer) else otel_tracer
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
+        if self.settings.debug_throttle is not None and self._throttler is None:
+            attributes = getattr(getattr(provider, "resource", None), "attributes", None) or {}
+            self._throttler = RemoteThrottler(self.settings.debug_throttle, str(attributes.get(SERVICE_NAME, "")))
+            self._debug_allowed = self._throttler.is_allowed
+        if self._recorder is not None:
+            self._recorder._rules.debug_allowed = self._debug_allowed
+        if self._recorder is not None and self.settings.flood_collapse and self._recorder._rules.flood is not None:
+            self._propagator.tell_sent(self._recorder._rules.flood.refer)
+            self._write_plain = self._propagator.write_plain
         if self._meter is not None and self._recorder is not None:
             self._measure(self._meter, self._recorder)
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
@@ -323,6 +356,9 @@ class BridgeTracer(opentracing.Tracer):
         if budget is not None or adaptive:
             measuring.keep_under(_DEFAULT_BUDGET if budget is None else budget, adaptive=adaptive)
 
+    def _may_force(self, name: str) -> bool:
+        return self._debug_allowed is None or self._debug_allowed(name)
+
     def _rebind(self) -> None:
         """Leave the stand-in for the global provider as soon as there is one."""
         if isinstance(self._provider, ProxyTracerProvider):
@@ -335,8 +371,11 @@ class BridgeTracer(opentracing.Tracer):
         if self._recorder is not None:
             return self._recorder.start(self, name, parent, tags, start_ns)
         kind, attributes, special = split_tags(tags, self.settings)
+        shown = name
+        if self._redactor is not None:
+            attributes, shown = dict(self._redactor.attributes(attributes)), self._redactor.text(name)
         otel_span = self._otel_tracer.start_span(
-            name, context=parent.context, kind=kind, attributes=attributes, links=parent.links, start_time=start_ns
+            shown, context=parent.context, kind=kind, attributes=attributes, links=parent.links, start_time=start_ns
         )
         if not otel_span.is_recording():  # providers hand out one object for many such spans
             ids = otel_span.get_span_context()

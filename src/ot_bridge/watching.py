@@ -25,7 +25,8 @@ _LOST: Final = ("queue_full", "already_shutdown")
 
 def queue_of(processor: SpanProcessor) -> deque[ReadableSpan] | None:
     """Return the queue of the SDK's batch processor, None where there is no such thing."""
-    queue = getattr(getattr(processor, "_batch_processor", None), "_queue", None)
+    behind = getattr(processor, "next_processor", processor)  # a tail sampler may stand in front
+    queue = getattr(getattr(behind, "_batch_processor", None), "_queue", None)
     return queue if isinstance(queue, deque) else None
 
 
@@ -40,8 +41,8 @@ class Watch:
 
     def __init__(self, provider: Any, meter: Meter, own: object) -> None:
         self._provider, self._meter, self._own = provider, meter, own
-        self._native = telemetry.ticks_of("spans.native.started")
-        self._native_ended = telemetry.counter_of(("spans.native.finished",))
+        self._native = telemetry.steps_of(("spans.native.started",))
+        self._native_ended = telemetry.steps_of(("spans.native.finished",))
         telemetry.watch("spans.queued", self.queued)
         telemetry.watch("spans.queue_capacity", self.capacity)
         self.look()
@@ -50,11 +51,11 @@ class Watch:
 
     def look(self) -> None:
         """Watch what is new."""
-        for processor in self.processors():
-            try:
+        try:
+            for processor in self.processors():
                 self._watch_processor(processor)
-            except Exception:
-                telemetry.warn_once("meter.failed.processor", "a span processor cannot be measured", exc_info=True)
+        except Exception:
+            telemetry.warn_once("meter.failed.processor", "a span processor cannot be measured", exc_info=True)
 
     def processors(self) -> Iterator[SpanProcessor]:
         """Yield the provider's processors, those behind a tail sampler too."""
@@ -76,7 +77,7 @@ class Watch:
         return sum(queue.maxlen or 0 for queue in self._queues())
 
     def _queues(self) -> list[deque[ReadableSpan]]:
-        found = map(queue_of, self.processors())
+        found = (queue_of(one) for one in self.processors() if not hasattr(one, "next_processor"))
         return [queue for queue in found if queue is not None]
 
     def _watch_processor(self, processor: SpanProcessor) -> None:
@@ -185,7 +186,7 @@ class WatchedExporter(SpanExporter):
 class _NativeMetrics:
     """The SDK's metrics of a tracer, which hear of each span; what they hear is counted too."""
 
-    def __init__(self, metrics: Any, started: Any, ended: Callable[[], object]) -> None:
+    def __init__(self, metrics: Any, started: Any, ended: Any) -> None:
         self._metrics, self._started, self._ended = metrics, started, ended
 
     def start_span(self, above: Any, decision: Any) -> Callable[[], None]:
@@ -194,7 +195,7 @@ class _NativeMetrics:
 
         def both() -> None:
             end()
-            ended()
+            next(ended)
 
         return both
 

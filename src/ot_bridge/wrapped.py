@@ -74,7 +74,7 @@ class WrappedSpan(BridgeSpan):
             key = clean_key(key)
             role = ROLES.get(key)
             if key and value is not None and not (role and self._apply(role, key, value)):
-                self._otel_span.set_attribute(key, self._clean(value))
+                self._set_attribute(key, self._clean(value))
         except Exception:
             count("span.failed.set_tag")
         return self
@@ -83,7 +83,11 @@ class WrappedSpan(BridgeSpan):
         """Add an event for the log, by LOG_RULES."""
         try:
             event = log_to_event(key_values, self._clean, self._tracer.settings.max_traceback_length)
-            self._otel_span.add_event(event.name, event.attributes, None if timestamp is None else to_ns(timestamp))
+            name, attributes = event.name, event.attributes
+            redactor = self._tracer._redactor
+            if redactor is not None:
+                name, attributes = redactor.text(name), dict(redactor.event(name, attributes))
+            self._otel_span.add_event(name, attributes, None if timestamp is None else to_ns(timestamp))
             if event.exception is not None:
                 self._remember(event.exception)
             if event.error_message is not None:
@@ -99,7 +103,8 @@ class WrappedSpan(BridgeSpan):
         """Rename the span."""
         self._name = operation_name_of(operation_name)
         try:
-            self._otel_span.update_name(self._name)
+            redactor = self._tracer._redactor
+            self._otel_span.update_name(self._name if redactor is None else redactor.text(self._name))
         except Exception:
             count("span.failed.set_operation_name")
         return self
@@ -111,7 +116,7 @@ class WrappedSpan(BridgeSpan):
             if self._otel_span.is_recording():
                 for key in set(self._tags).difference(self._set_status()):
                     if key.startswith("otel."):  # held back until now, when it is known whether the status takes them
-                        self._otel_span.set_attribute(key, self._tags[key])
+                        self._set_attribute(key, self._tags[key])
         except Exception:
             count("span.failed.finish")
         try:
@@ -124,6 +129,10 @@ class WrappedSpan(BridgeSpan):
 
     def __hash__(self) -> int:
         return id(self._otel_span)
+
+    def _set_attribute(self, key: str, value: Any) -> None:
+        redactor = self._tracer._redactor
+        self._otel_span.set_attribute(key, value if redactor is None else redactor.value(key, value))
 
     def _clean(self, value: Any) -> Any:
         settings = self._tracer.settings
@@ -151,12 +160,14 @@ class WrappedSpan(BridgeSpan):
             return True
         if role is Role.PRIORITY:
             wanted = accepted_priority(value)
+            if wanted and not self._context.debug and not self._tracer._may_force(self._name):
+                return True
             if wanted is not None:
                 self._context = self._context.with_sampling(sampled=wanted, debug=wanted)
             return wanted is False
         if role in (Role.INTEGER, Role.HTTP_STATUS):
             value = read_int(value)
-            self._otel_span.set_attribute(key, self._clean(value))
+            self._set_attribute(key, self._clean(value))
         if role is not Role.INTEGER:
             self._tags[key] = self._clean(value)
         return role in (Role.INTEGER, Role.HTTP_STATUS, Role.STATUS_CODE, Role.STATUS_DESCRIPTION)
@@ -177,6 +188,9 @@ class WrappedSpan(BridgeSpan):
         same = before is status.status_code
         # A status without description would erase the description of an earlier one.
         if status.status_code is not StatusCode.UNSET and (status.description or not same):
+            redactor = self._tracer._redactor
+            if redactor is not None and status.description:
+                status = Status(status.status_code, redactor.text(status.description))
             self._otel_span.set_status(status)
         return consumed
 

@@ -10,9 +10,7 @@ What every process of a machine may import: nothing at the top but the standard 
 
 from __future__ import annotations
 
-__all__ = ["begin", "state"]
-
-from ot_bridge.autostart import state
+__all__ = ["begin"]
 
 
 def begin() -> None:

@@ -1,18 +1,15 @@
-"""What the autostart did in this process, for the modules that take over from it."""
+"""What the launcher leaves for the process that it becomes, and a way to say something before there is logging."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-__all__ = ["MAIN_PID", "preinstalled", "say"]
+__all__ = ["MAIN_PID", "say"]
 
 # Set by the launcher, which then becomes the command: exec keeps the process id. No name of OT_BRIDGE_*: those are
 # settings.
 MAIN_PID = "_OT_BRIDGE_RUN_PID"
-
-# True when the tracer that is installed was installed by the autostart, and not by a call in the application.
-preinstalled = False
 
 
 def say(text: str) -> None:

@@ -80,5 +80,5 @@ def _install() -> None:
     from ot_bridge import bootstrap
     from ot_bridge.autostart import children
 
-    state.preinstalled = bootstrap.preinstall()
+    bootstrap.preinstall()
     children.arm()

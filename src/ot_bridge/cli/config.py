@@ -15,7 +15,7 @@ from ot_bridge.cli.translated import show, why
 from ot_bridge.config import Settings
 from ot_bridge.errors import ConfigError
 from ot_bridge.jaeger_config import Translation, translate
-from ot_bridge.jaeger_config.files import SYNTAXES, decode, likely_section, load, parse, section_of
+from ot_bridge.jaeger_config.files import SYNTAXES, decode, load, parse
 from ot_bridge.jaeger_config.printed import FORMATS, is_secret, shell
 from ot_bridge.jaeger_config.translate import JAEGER_ENVS
 
@@ -109,23 +109,17 @@ def _found(
     if literal is not None and file is not None:
         raise click.UsageError("got a file and --literal, expected one of them")
     if literal is not None:
-        whole = parse(literal, syntax=syntax, origin="--literal")
-        origin = "--literal"
-    elif file not in (None, "-"):
-        whole = load(str(file), syntax=syntax)
-        origin = str(file)
-    elif file is None and read_environment:
+        return parse(literal, section=section, syntax=syntax, origin="--literal")
+    if file not in (None, "-"):
+        return load(str(file), section=section, syntax=syntax)
+    if file is None and read_environment:
         if section is not None:
             raise click.UsageError("--section needs a file")
         return {}
-    elif sys.stdin is None or (file is None and sys.stdin.isatty()):
+    if sys.stdin is None or (file is None and sys.stdin.isatty()):
         raise click.UsageError("nothing to read: give a file, --literal, --env, or a configuration on stdin")
-    else:
-        origin = "stdin"
-        try:
-            whole = parse(decode(sys.stdin.buffer.read()), syntax=syntax, origin=origin)
-        except ValueError as error:
-            raise ConfigError(str(error) if isinstance(error, ConfigError) else f"cannot read stdin: {error}") from None
-    if section is None and (likely := likely_section(whole)) is not None:
-        raise ConfigError(f"no key of jaeger-client in {origin} itself; did you mean --section {likely}?")
-    return section_of(whole, section, origin)
+    try:
+        text = decode(sys.stdin.buffer.read())
+    except ValueError as error:
+        raise ConfigError(f"cannot read stdin: {error}") from None
+    return parse(text, section=section, syntax=syntax, origin="stdin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ot_bridge.cli.collector_config import collector_config
 from ot_bridge.cli.config import config
 from ot_bridge.cli.demo import demo
 from ot_bridge.cli.explain import explain
@@ -20,6 +21,7 @@ def cli() -> None:
     """Keep OpenTracing code tracing on OpenTelemetry."""
 
 
+cli.add_command(collector_config)
 cli.add_command(config)
 cli.add_command(demo)
 cli.add_command(explain)

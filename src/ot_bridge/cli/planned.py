@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import opentelemetry.environment_variables
 import opentelemetry.sdk.environment_variables
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,13 +23,16 @@ from rich.text import Text
 from ot_bridge import export, provider
 from ot_bridge.autostart.launch import LaunchError, plan
 from ot_bridge.config import ENV_PREFIX, SETTINGS, Settings
-from ot_bridge.environment import closest, read
+from ot_bridge.environment import VARIABLE, closest, read, wrong
 from ot_bridge.errors import ConfigError
+from ot_bridge.jaeger_config import ENV_KEYS, translate
+from ot_bridge.sampler_specs import SAMPLER_ROWS, SpecError, read_argument
 
 __all__ = ["Planned", "Row", "Variable", "as_dict", "planned", "show"]
 
 _DEFAULT: Final = "default"
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
+_AGENT_HOST: Final = "JAEGER_AGENT_HOST"
 _HIDDEN: Final = "(not shown)"
 _USER: Final = re.compile(r"(?<=//)[^/@\s]+(?=@)")
 # The start of a variable's name, and who reads it instead of the bridge.
@@ -113,7 +117,7 @@ def planned(command: Sequence[str], environ: Mapping[str, str]) -> Planned:
     rows.append(_sampler(settings, environ))
     if settings is not None:
         rows.extend(_formats(settings, environ))
-    problems.extend(_problems_of_the_sdk())
+    problems.extend(_problems_of_the_sdk(environ))
     return Planned(arguments, sets, tuple(rows), tuple(_variables(environ)), tuple(problems))
 
 
@@ -169,6 +173,11 @@ def _exporter(environ: Mapping[str, str]) -> Iterator[Row]:
     if found is None:
         default = "http://localhost:4317" if protocol == "grpc" else "http://localhost:4318/v1/traces"
         yield Row("endpoint", default, _DEFAULT)
+        if read(_AGENT_HOST, environ) is not None:
+            # A program that makes a jaeger_client.Config names no other host where this is set.
+            there = str(translate({}, environ=environ).endpoint)
+            there = there if protocol == "grpc" else f"{there}/v1/traces"
+            yield Row("endpoint of jaeger_client.Config", there, _AGENT_HOST)
     else:
         variable, text = found
         added = "" if variable.startswith(f"{_OTLP}TRACES_") or protocol == "grpc" else "v1/traces"
@@ -206,9 +215,16 @@ def _formats(settings: Settings, environ: Mapping[str, str]) -> Iterator[Row]:
         yield Row(what, ", ".join(getattr(settings, name)) or "none", origin)
 
 
-def _problems_of_the_sdk() -> Iterator[str]:
+def _problems_of_the_sdk(environ: Mapping[str, str]) -> Iterator[str]:
+    sampler = None
+    if (read("OTEL_TRACES_SAMPLER", environ) or "").lower() == SAMPLER_ROWS["remote"].entry_point:
+        sampler = ALWAYS_OFF  # that one would ask its endpoint; its argument is read, and no more
+        try:
+            read_argument("remote", read("OTEL_TRACES_SAMPLER_ARG", environ))
+        except SpecError as error:
+            yield str(wrong("OTEL_TRACES_SAMPLER_ARG", error.found, VARIABLE, error.wanted))
     try:
-        built = provider.build_provider(None, partial(export.build_processors, deferred=True))
+        built = provider.build_provider(None, partial(export.build_processors, deferred=True), sampler=sampler)
     except ConfigError as error:
         yield str(error)
     else:
@@ -224,15 +240,26 @@ def _variables(environ: Mapping[str, str]) -> Iterator[Variable]:
         if name.startswith("OTEL_")
     )
     for name in sorted(environ):
-        if not name.startswith((ENV_PREFIX, "OTEL_")):
+        if not name.startswith((ENV_PREFIX, "OTEL_", "JAEGER_")):
             continue
         if not environ[name].strip():
             effect = "none: it is empty"
+        elif name.startswith("JAEGER_"):
+            effect = _effect_of_jaegers(name)
         elif name.startswith(ENV_PREFIX):
             effect = "has effect" if name in own else _unknown(name, own)
         else:
             effect = _effect(name, otel, environ)
         yield Variable(name, _shown(name, environ[name]), effect)
+
+
+def _effect_of_jaegers(name: str) -> str:
+    row = ENV_KEYS.get(name)
+    if row is None:
+        return _unknown(name, list(ENV_KEYS))
+    if not row.by_python:
+        return "none: jaeger-client for Python does not read it; ot-bridge config --env --jaeger-env all translates it"
+    return "has effect where the program makes a jaeger_client.Config"
 
 
 def _effect(name: str, known: Sequence[str], environ: Mapping[str, str]) -> str:

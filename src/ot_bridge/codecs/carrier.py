@@ -84,6 +84,7 @@ class CarrierReader:
         # a third of lowering and comparing the name.
         self._slots: dict[object, Slot] = {}
         self._ignored: set[object] = set()
+        self._familiar: list[tuple[set[object], tuple[str, ...]]] = []
 
     def read(self, items: Iterable[tuple[object, object]], notes: list[str]) -> Found | None:
         """Return what the items hold, None when that is nothing."""
@@ -116,10 +117,11 @@ class CarrierReader:
                 notes.append("extract.unreadable")
         return hits
 
-    def known(self, name: object) -> str | None:
-        """Return the header, in lower case, for a name that was seen before and is read as a whole; else None."""
-        slot = self._slots.get(name)
-        return None if slot is None or slot.key is not None else slot.header
+    def familiar(self, *names: str) -> set[object]:
+        """Return a set, which grows and shrinks, of these names and all that are known to mean nothing."""
+        familiar: set[object] = {*names, *self._ignored}
+        self._familiar.append((familiar, names))
+        return familiar
 
     @property
     def slots(self) -> dict[str, Slot]:
@@ -177,8 +179,13 @@ class CarrierReader:
             if len(self._slots) + len(self._ignored) >= _MAX_CACHED_NAMES:
                 self._slots.clear()
                 self._ignored.clear()
+                for familiar, names in self._familiar:
+                    familiar.clear()
+                    familiar.update(names)
             if slot is None:
                 self._ignored.add(name)
+                for familiar, _ in self._familiar:
+                    familiar.add(name)
             else:
                 self._slots[name] = slot
         return slot

@@ -10,7 +10,10 @@ from typing import ClassVar, NamedTuple
 from ot_bridge.codecs.carrier import Found, Item, Lines
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 
-__all__ = ["BaggageSource", "Codec", "ListSource", "Options", "PrefixSource", "Rank"]
+__all__ = ["BaggageSource", "Codec", "Ids", "ListSource", "Options", "PrefixSource", "Rank"]
+
+Ids = tuple[int, int, int, bool]
+"""Trace id and span id, neither zero; W3C flags, sampled 1 and random 2; Jaeger's debug flag."""
 
 
 class Options(NamedTuple):
@@ -84,9 +87,9 @@ class Codec(ABC):
     def __init__(self, options: Options) -> None:
         self._options = options
 
-    plain: Callable[[int, int, int], str] | None = None
-    """Writes trace id, span id and W3C flags into the value of ``fields[0]``: all that a context without debug,
-    tracestate and baggage needs, on the hot path of inject. None where a format needs more than one header."""
+    parse: Callable[[str], Ids | None] | None = None
+    """Reads the value of ``fields[0]``, None when it is malformed: all of :meth:`decode` where no other header came.
+    None where a format needs more than one header. See :mod:`ot_bridge.shortcuts`."""
 
     @abstractmethod
     def decode(self, headers: Mapping[str, str], notes: list[str]) -> WireContext | Malformed | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ot_bridge.codecs.carrier import Item, Lines, by_lower_key, is_ambiguous, percent_decoded
-from ot_bridge.codecs.codec import Codec, ListSource, Options, PrefixSource, Rank
+from ot_bridge.codecs.codec import Codec, Ids, ListSource, Options, PrefixSource, Rank
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 
 __all__ = ["JaegerCodec"]
@@ -23,8 +23,7 @@ _match: Final = re.compile(
 ).fullmatch
 _WANTED: Final = "{trace}:{span}:{parent}:{flags}, hex, non-zero ids"
 # The two flags that count, 1 sampled and 2 debug, are bits of the last digit.
-_SAMPLED: Final = frozenset("13579bdfBDF")
-_DEBUG: Final = frozenset("37bfBF")
+_FLAGS: Final = {digit: (int(digit, 16) & 1, int(digit, 16) & 3 == 3) for digit in "0123456789abcdefABCDEF"}
 _LOW_64: Final = (1 << 64) - 1
 _UNSAFE: Final = re.compile(r"[\r\n\0]")
 
@@ -55,20 +54,30 @@ class JaegerCodec(Codec):
         text = headers.get(self._trace_id)
         if text is None:
             return None
+        ids = self.parse(text)
+        if ids is None:
+            return Malformed(self.name, self._trace_id, text, _WANTED)
+        trace_id, span_id, flags, debug = ids
+        # WireContext(...) takes 0.27 us, this 0.15 us, for every request.
+        return tuple.__new__(WireContext, (trace_id, span_id, flags == 1, debug, False, "", EMPTY, None, "jaeger"))
+
+    @staticmethod
+    def parse(text: str) -> Ids | None:
+        """Read the value of ``uber-trace-id``; see :meth:`decode`."""
         fields = _match(text)
-        if fields is None and "%" in text:
+        if fields is None:
+            if "%" not in text:
+                return None
             # No client encodes the value, proxies do; a valid value has no "%", so this is safe in TEXT_MAP too.
             fields = _match(percent_decoded(text))
-        if fields is not None:
-            trace, span, flags = fields.groups()
-            trace_id, span_id = int(trace, 16), int(span, 16)
-            if trace_id and span_id:
-                # WireContext(...) takes 0.27 us, this 0.15 us, for every request.
-                return tuple.__new__(
-                    WireContext,
-                    (trace_id, span_id, flags in _SAMPLED, flags in _DEBUG, False, "", EMPTY, None, "jaeger"),
-                )
-        return Malformed(self.name, self._trace_id, text, _WANTED)
+            if fields is None:
+                return None
+        trace, span, digit = fields.groups()
+        trace_id, span_id = int(trace, 16), int(span, 16)
+        if not trace_id or not span_id:
+            return None
+        flags, debug = _FLAGS[digit]
+        return trace_id, span_id, flags, debug
 
     def debug_id(self, headers: Mapping[str, str], notes: list[str], *, http: bool) -> str | None:
         """Read ``jaeger-debug-id``; None when it is absent, empty, or there are several different ones."""
@@ -83,12 +92,8 @@ class JaegerCodec(Codec):
     def encode(self, wire: WireContext, trace_hex: str, span_hex: str, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write ``uber-trace-id``: 16 digits when the high half of the trace id is zero, else 32."""
         flags = 0 if not wire.sampled else 3 if wire.debug else 1
-        return ((self._trace_id, _value(wire.trace_id, wire.span_id, flags)),)
-
-    @staticmethod
-    def plain(trace_id: int, span_id: int, flags: int) -> str:
-        """Write the value for a context that is not debug."""
-        return _value(trace_id, span_id, flags & 1)
+        trace = trace_hex if wire.trace_id > _LOW_64 else trace_hex[16:]
+        return ((self._trace_id, f"{trace}:{span_hex}:0:{flags}"),)
 
     def encode_baggage(self, items: Sequence[Item], *, http: bool, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write one header an item, keys in lower case; values percent-encoded in HTTP, raw in TEXT_MAP."""
@@ -106,12 +111,6 @@ class JaegerCodec(Codec):
             else:
                 sendable.append((self._prefix + key, text))
         return sendable
-
-
-def _value(trace_id: int, span_id: int, flags: int) -> str:
-    if trace_id > _LOW_64:
-        return f"{trace_id:032x}:{span_id:016x}:0:{flags}"
-    return f"{trace_id:016x}:{span_id:016x}:0:{flags}"
 
 
 def _header_name(name: str) -> str:

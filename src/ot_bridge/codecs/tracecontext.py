@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ot_bridge.codecs.carrier import Lines
-from ot_bridge.codecs.codec import Codec
+from ot_bridge.codecs.codec import Codec, Ids
 from ot_bridge.codecs.wire import EMPTY, Malformed, WireContext
 
 __all__ = ["DEBUG_MEMBER", "TraceContextCodec", "is_debug", "members_of", "with_debug"]
@@ -27,8 +27,7 @@ _match: Final = re.compile(
 ).fullmatch
 _WANTED: Final = "{version}-{trace}-{span}-{flags}, 2, 32, 16 and 2 lower-case hex digits, non-zero ids, once"
 # The two flags that are defined, 1 sampled and 2 random, are bits of the last digit.
-_SAMPLED: Final = frozenset("13579bdf")
-_RANDOM: Final = frozenset("2367abef")
+_FLAGS: Final = {digit: int(digit, 16) & 3 for digit in "0123456789abcdef"}
 
 # Level 2 also allows a simple key to begin with a digit; OpenTelemetry's TraceState refuses it.
 _KEY: Final = r"[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13}"
@@ -50,32 +49,41 @@ class TraceContextCodec(Codec):
         text = headers.get("traceparent")
         if text is None:
             return None
+        ids = self.parse(text)
+        if ids is None:
+            return Malformed(self.name, "traceparent", text, _WANTED)
+        trace_id, span_id, flags, debug = ids
+        sampled, random = flags & 1 == 1, flags > 1
+        state = headers.get("tracestate", "")
+        if state:
+            members = members_of(state)
+            if members is None:
+                notes.append("extract.tracestate_dropped")
+                state = ""
+            else:
+                debug = sampled and DEBUG_MEMBER in members
+                state = _join(members)
+        # WireContext(...) takes 0.27 us, this 0.15 us, for every request.
+        return tuple.__new__(
+            WireContext, (trace_id, span_id, sampled, debug, random, state, EMPTY, None, "tracecontext")
+        )
+
+    @staticmethod
+    def parse(text: str) -> Ids | None:
+        """Read the value of ``traceparent``, which has no debug flag."""
         fields = _match(text)
-        if fields is not None:
-            version, trace, span, flags, rest = fields.groups()
-            trace_id, span_id = int(trace, 16), int(span, 16)
-            known = version != "ff" and (rest is None or version != "00")
-            if known and trace_id and span_id:
-                sampled, random, debug = flags in _SAMPLED, flags in _RANDOM, False
-                state = headers.get("tracestate", "")
-                if state:
-                    members = members_of(state)
-                    if members is None:
-                        notes.append("extract.tracestate_dropped")
-                        state = ""
-                    else:
-                        debug = sampled and DEBUG_MEMBER in members
-                        state = _join(members)
-                # WireContext(...) takes 0.27 us, this 0.15 us, for every request.
-                return tuple.__new__(
-                    WireContext, (trace_id, span_id, sampled, debug, random, state, EMPTY, None, "tracecontext")
-                )
-        return Malformed(self.name, "traceparent", text, _WANTED)
+        if fields is None:
+            return None
+        version, trace, span, digit, rest = fields.groups()
+        if version == "ff" or (rest is not None and version == "00"):
+            return None
+        trace_id, span_id = int(trace, 16), int(span, 16)
+        return (trace_id, span_id, _FLAGS[digit], False) if trace_id and span_id else None
 
     def encode(self, wire: WireContext, trace_hex: str, span_hex: str, notes: list[str]) -> Sequence[tuple[str, str]]:
         """Write traceparent, and tracestate when there is one."""
         flags = (1 if wire.sampled else 0) | (2 if wire.random else 0)
-        parent = ("traceparent", self.plain(wire.trace_id, wire.span_id, flags))
+        parent = ("traceparent", f"00-{trace_hex}-{span_hex}-0{flags}")
         debug = wire.debug and wire.sampled
         if not debug and not wire.tracestate:
             return (parent,)
@@ -85,11 +93,6 @@ class TraceContextCodec(Codec):
             members = []
         state = _join(with_debug(members, debug=debug))
         return (parent, ("tracestate", state)) if state else (parent,)
-
-    @staticmethod
-    def plain(trace_id: int, span_id: int, flags: int) -> str:
-        """Write the value of traceparent."""
-        return f"00-{trace_id:032x}-{span_id:016x}-0{flags & 3}"
 
 
 def members_of(state: str, *, limited: bool = True) -> list[Member] | None:

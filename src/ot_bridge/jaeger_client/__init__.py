@@ -8,7 +8,7 @@
 
 ``ot-bridge run`` does the same without the change: there ``import jaeger_client`` finds this package. Its modules have
 the names of the package that it stands in for. What cannot be carried over says so once, by name, with what to do:
-see "What jaeger_client's drop-in does not do" in compat_matrix.md.
+see "What the drop-in for jaeger_client does not do" in compat_matrix.md.
 
 Source: jaeger-client-python 4.8.0.
 """

@@ -6,6 +6,7 @@ hand, and ``Codec`` is for formats of one's own, see ``extra_codecs`` of the tra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 ZipkinSpanFormat: Final = "zipkin-span-format"
+
+_HEX: Final = re.compile(r"[0-9A-Fa-f]{1,32}")  # int(text, 16) is too kind: it also reads "-1", "0x1f", "1_0"
 
 
 class Codec:
@@ -226,11 +229,8 @@ def span_context_from_string(value: Any) -> tuple[int, int, int | None, int]:
     """
     text = value[0] if isinstance(value, list) and len(value) == 1 else value
     fields = text.strip().split(":") if isinstance(text, str) else []
-    if len(fields) == 4 and all(0 < len(field) <= 32 and field.isalnum() and field.isascii() for field in fields):
-        try:
-            trace_id, span_id, parent_id, flags = (int(field, 16) for field in fields)
-        except ValueError:
-            trace_id = span_id = 0
+    if len(fields) == 4 and all(map(_HEX.fullmatch, fields)):
+        trace_id, span_id, parent_id, flags = (int(field, 16) for field in fields)
         if trace_id and span_id:
             return trace_id, span_id, parent_id or None, flags
     wanted = "{trace}:{span}:{parent}:{flags}, hex, trace and span not zero"
@@ -243,11 +243,8 @@ def header_to_hex(header: Any) -> int:
     Raises:
         SpanContextCorruptedException: it is none.
     """
-    try:
-        if isinstance(header, str) and header.isascii() and header.strip().isalnum():
-            return int(header, 16)
-    except ValueError:
-        pass
+    if isinstance(header, str) and _HEX.fullmatch(header.strip()):
+        return int(header, 16)
     raise SpanContextCorruptedException(f"cannot read an id: got {header!r:.100}, expected hex digits")
 
 

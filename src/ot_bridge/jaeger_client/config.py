@@ -305,7 +305,7 @@ class Config:
         tags = dict(self.config.get("tags") or {})
         for item in os.environ.get("JAEGER_TAGS", "").split(","):
             key, equals, value = item.partition("=")
-            if equals and key.strip():
+            if equals:
                 tags[key.strip()] = value.strip()
         return tags
 

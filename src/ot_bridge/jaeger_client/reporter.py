@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ot_bridge import bootstrap
 from ot_bridge.config import Settings
+from ot_bridge.environment import VARIABLE
 from ot_bridge.export import build_processors, shutdown_processors
 from ot_bridge.jaeger_client.constants import DEFAULT_FLUSH_INTERVAL
 from ot_bridge.jaeger_client.ioloop_util import future_of_all, future_result
@@ -22,6 +23,7 @@ from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, Metri
 from ot_bridge.jaeger_client.span import Span, otel_face
 from ot_bridge.jaeger_client.utils import ErrorReporter
 from ot_bridge.jaeger_config.addresses import host_of, otlp_endpoint
+from ot_bridge.sampling.tail import in_front_of, rules_of
 from ot_bridge.telemetry import warn_once
 from ot_bridge.watching import queue_of
 
@@ -141,6 +143,7 @@ class Reporter(BaseReporter):
         self.metrics = ReporterMetrics(self.metrics_factory)
         self.queue_capacity, self.batch_size, self.flush_interval = queue_capacity, batch_size, flush_interval
         self.error_reporter, self.logger = error_reporter, kwargs.get("logger") or default_logger
+        settings = Settings.from_env()
         existing = getattr(bootstrap.foreign_provider(), "_active_span_processor", None)
         if existing is None:
             endpoint, origin = _endpoint_beside(channel)
@@ -151,11 +154,21 @@ class Reporter(BaseReporter):
                 deferred=True,
                 watch=lambda exporter: _CountedExporter(exporter, self),
             )
+            if settings.tail is not None:
+                rules = rules_of(settings.tail, f"{VARIABLE} OT_BRIDGE_TAIL")
+                self.processors = in_front_of(self.processors, rules)
+                self.sees_start = True
+                if rules.promote_local:
+                    warn_once(
+                        "dropin.promote_local",
+                        "promote_local has no effect here: what jaeger_client's sampler "
+                        "does not choose is not recorded",
+                    )
         else:
             default_logger.info("spans go to the exporters of the TracerProvider that is there")
             self.processors = (_SharedProcessor(existing),)
             self.sees_start = True
-        self._close_timeout_s = Settings.from_env().close_timeout_s
+        self._close_timeout_s = settings.close_timeout_s
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

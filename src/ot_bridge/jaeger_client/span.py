@@ -14,6 +14,7 @@ from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
+from opentelemetry.trace import SpanContext as OtelSpanContext
 from opentelemetry.trace import SpanKind
 from opentracing.tracer import Reference
 
@@ -24,10 +25,10 @@ from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
 from ot_bridge.not_carried import reason_for
-from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
+from ot_bridge.recording import READ_ONLY, RECORDING_CLASSES, RecordingSpan
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.values import clean_value, to_ns
+from ot_bridge.values import clean_value, to_ns, to_text
 from ot_bridge.wrapped import WrappedSpan
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ __all__ = [
 
 logger: Final = logging.getLogger("jaeger_tracing")
 
+_S: Final = 10**9  # nanoseconds
 _PRIORITY: Final = "sampling.priority"
 _PLAIN: Final = frozenset({str, int, float, bool})
-_SAMPLER_TAGS: Final = ("sampler.type", "sampler.param")
 
 
 class Span(BridgeSpan):
@@ -67,11 +68,14 @@ class Span(BridgeSpan):
     references: list[opentracing.Reference] | None = None
     _start_time: int = 0
     _end_time: int | None = None
+    _seen_first: dict[Any, Any] | None = None  # what it started with
+    _added_tags: tuple[tuple[str, Any], ...] = ()  # by the tracer, to a root
     _seen_tags: list[tuple[Any, Any]] | None = None  # as they were set, as text: a span keeps nobody's objects alive
-    _seen_logs: list[tuple[Any, list[tuple[Any, Any]]]] | None = None
+    _seen_logs: list[tuple[Any, dict[Any, Any]]] | None = None
     _seen_context: tuple[BridgeSpanContext, SpanContext] | None = None
     _update_lock: threading.Lock | None = None
     _ending: Span  # there while the span is handed to the processors
+    _face: RecordingSpan | None = None  # what the processors were shown at the start, until the end
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Span:
@@ -97,7 +101,7 @@ class Span(BridgeSpan):
     @property
     def start_time(self) -> float:
         """When it started: Unix time in seconds."""
-        return self._start_time // 1000 / 1e6  # microseconds, as they came, are exact; nanoseconds are not
+        return self._start_time / _S  # of integers: a float of nanoseconds would be off by a microsecond
 
     @start_time.setter
     def start_time(self, seconds: Any) -> None:
@@ -108,7 +112,7 @@ class Span(BridgeSpan):
         """When it finished: Unix time in seconds; None while it runs, and when it is not sampled."""
         if self._end_time is None or not self._context.sampled:
             return None
-        return self._end_time // 1000 / 1e6
+        return self._end_time / _S
 
     @end_time.setter
     def end_time(self, seconds: Any) -> None:
@@ -127,8 +131,12 @@ class Span(BridgeSpan):
     @property
     def tags(self) -> list[Tag]:
         """The tags that were set, in order, each time that one was set; a list of the caller's own."""
-        limit = self.tracer.max_tag_value_length
-        return [thrift.make_tag(key, value, limit) for key, value in self._seen_tags or ()]
+        limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
+        rules = self.tracer._seen_redactor
+        seen = (*(self._seen_first or {}).items(), *self._added_tags, *(self._seen_tags or ()))
+        if rules is not None:
+            seen = tuple((key, rules.value(to_text(key), value)) for key, value in seen)
+        return [thrift.make_tag(key, value, *limits) for key, value in seen]
 
     @tags.setter
     def tags(self, value: Any) -> None:
@@ -137,11 +145,17 @@ class Span(BridgeSpan):
     @property
     def logs(self) -> list[Log]:
         """The logs, in order; a list of the caller's own."""
-        limit = self.tracer.max_tag_value_length
-        return [
-            Log((to_ns(at) or 0) // 1000, [thrift.make_tag(key, value, limit) for key, value in fields])
-            for at, fields in self._seen_logs or ()
-        ]
+        limits = self.tracer.max_tag_value_length, self.tracer.max_traceback_length
+        rules = self.tracer._seen_redactor
+        logs = []
+        for at, fields in self._seen_logs or ():
+            shown: Mapping[Any, Any] = fields
+            if rules is not None:
+                named = {to_text(key): value for key, value in fields.items()}
+                shown = rules.event(to_text(named.get("event")), named)
+            tags = [thrift.make_tag(key, value, *limits) for key, value in shown.items()]
+            logs.append(Log((to_ns(at) or 0) // 1000, tags))
+        return logs
 
     @logs.setter
     def logs(self, value: Any) -> None:
@@ -188,9 +202,12 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
             return self._set_priority(value)
         RecordingSpan.set_tag(self, key, value)
         if self._end_time is None and self._context[3] & 1:
-            if self._seen_tags is None:
-                self._seen_tags = []
-            self._seen_tags.append((key, value if type(value) in _PLAIN else thrift.plain_value(value)))
+            if type(value) not in _PLAIN:
+                value = thrift.plain_value(value, self.tracer.max_traceback_length)
+            seen = self._seen_tags
+            if seen is None:
+                seen = self.__dict__.setdefault("_seen_tags", [])  # one list, whichever thread comes first
+            seen.append((key, value))
         return self
 
     def _set_priority(self, value: Any) -> RecordedSpan:
@@ -199,10 +216,11 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
             return self
         if not wanted:
             RecordingSpan.set_tag(self, _PRIORITY, 0)
-        elif not self.is_debug() and self.tracer.is_debug_allowed(self.operation_name):
+        elif not self.is_debug():
             RecordingSpan.set_tag(self, _PRIORITY, 1)
-            self._attributes[_PRIORITY] = clean_value(value)
-            self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
+            if self.is_debug():  # and no throttler has refused it
+                self._attributes[_PRIORITY] = clean_value(value)
+                self._seen_tags = [*(self._seen_tags or ()), (_PRIORITY, thrift.plain_value(value))]
         return self
 
     def log_kv(self, key_values: Any, timestamp: Any = None) -> RecordedSpan:
@@ -210,13 +228,10 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
         RecordingSpan.log_kv(self, key_values, timestamp)
         if self._end_time is None and self._context[3] & 1:
             try:
-                fields = [
-                    (key, value if type(value) in _PLAIN else thrift.plain_value(value))
-                    for key, value in key_values.items()
-                ]
-                if self._seen_logs is None:
-                    self._seen_logs = []
-                self._seen_logs.append((timestamp or time(), fields))
+                seen = self._seen_logs
+                if seen is None:
+                    seen = self.__dict__.setdefault("_seen_logs", [])
+                seen.append((timestamp or time(), _kept(key_values, self._tracer)))
             except Exception:
                 count("dropin.log_not_seen")
         return self
@@ -238,10 +253,9 @@ class _Readable:
         return self if span is None else self._read(span)
 
 
-for _name in ("attributes", "events", "instrumentation_info", "instrumentation_scope", "kind", "links", "name"):
-    setattr(RecordedSpan, _name, _Readable(getattr(RecordedSpan, _name).fget))
-for _name in ("dropped_attributes", "dropped_events", "dropped_links", "parent", "resource", "status"):
-    setattr(RecordedSpan, _name, _Readable(getattr(RecordedSpan, _name).fget))
+for _name in READ_ONLY:
+    if _name not in vars(Span):
+        setattr(RecordedSpan, _name, _Readable(getattr(RecordingSpan, _name).fget))
 
 RECORDING_CLASSES.add(RecordedSpan)
 RecordedSpan._alike = {RecordedSpan}
@@ -263,6 +277,7 @@ class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
                 self.__class__ = RecordedSpan  # type: ignore[assignment]
                 recorder.promote(cast("RecordingSpan", self), self._start_time)
                 RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
+                cast("RecordingSpan", self)._attributes[key] = clean_value(value)
                 self._seen_tags = [(_PRIORITY, thrift.plain_value(value))]
         return self
 
@@ -279,6 +294,8 @@ def otel_face(span: Any) -> Any:
     """Return what OpenTelemetry's processors are given for a span: all of its state, and times in nanoseconds."""
     if type(span) not in RecordedSpan._alike:
         return span
+    if span._face is not None:
+        return span._face
     face: RecordingSpan = object.__new__(RecordingSpan)
     face.__dict__ = span.__dict__
     return face
@@ -299,19 +316,26 @@ def read_priority(value: Any) -> int | None:
 _derived: Final = reason_for("span.Span (derived)")
 
 
-def see_initial(span: Any, tags: Mapping[Any, Any] | None) -> None:
-    """Keep the tags that a recorded span started with, and those of the sampler, for who reads ``span.tags``."""
-    if type(span) not in RecordedSpan._alike or not (tags or _SAMPLER_TAGS[0] in span._attributes):
-        return
+def see_initial(span: RecordedSpan, tags: Any) -> None:
+    """Keep the tags that a span started with, for who reads ``span.tags``."""
     try:
-        plain = thrift.plain_value
-        seen = [(key, value if type(value) in _PLAIN else plain(value)) for key, value in (tags or {}).items()]
-        attributes = span._attributes
-        if _SAMPLER_TAGS[0] in attributes:
-            seen += [(key, attributes[key]) for key in _SAMPLER_TAGS if key in attributes]
-        span._seen_tags = seen
+        seen = _kept(tags, span._tracer)
+        if _PRIORITY in seen:
+            if _PRIORITY in span._attributes:
+                span._attributes[_PRIORITY] = clean_value(tags[_PRIORITY])  # as it was set, not what it was read as
+            else:
+                del seen[_PRIORITY]
+        span._seen_first = seen
     except Exception:
         count("dropin.tags_not_seen")
+
+
+def _kept(values: Any, tracer: Any) -> dict[Any, Any]:
+    """Return the values as Jaeger would have kept them, and nobody's objects: most are plain, and only copied."""
+    if type(values) is dict and _PLAIN.issuperset(map(type, values.values())):
+        return values.copy()
+    limit = tracer.max_traceback_length
+    return {key: value if type(value) in _PLAIN else thrift.plain_value(value, limit) for key, value in values.items()}
 
 
 def _built(
@@ -327,6 +351,9 @@ def _built(
     span._name = operation_name_of(operation_name)
     span._context = BridgeSpanContext.of(context, context.items)
     span.references = references
+    parent_id = getattr(context, "parent_id", None)
+    if parent_id:
+        span._parent = OtelSpanContext(context.trace_id, parent_id, is_remote=False, trace_flags=context.trace_flags)
     start_ns = (to_ns(start_time) if start_time else None) or time_ns()
     if tracer._recorder is None:
         raise TypeError("a Span can only be built for a tracer that records: OTEL_SDK_DISABLED is set")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from opentelemetry.trace import DEFAULT_TRACE_STATE
@@ -15,6 +15,7 @@ __all__ = ["SpanContext"]
 
 _MAX_TRACE_ID: Final = (1 << 128) - 1
 _MAX_SPAN_ID: Final = (1 << 64) - 1
+_IDS: Final = ("trace_id", "span_id", "parent_id", "flags")
 
 
 def _fits(number: object, most: int) -> bool:
@@ -23,22 +24,6 @@ def _fits(number: object, most: int) -> bool:
     if number:
         count("dropin.id_unusable")
     return False
-
-
-def _unchangeable(name: str, read: Callable[[Any], int | None]) -> Any:
-    """Return a property; assigning to it changes nothing, and says so once."""
-
-    def refuse(self: SpanContext, value: Any) -> None:
-        warn_once(
-            f"dropin.context.{name}",
-            "SpanContext.%s cannot be changed to %r, it stays %r: build a SpanContext with the ids that are "
-            "wanted, and start the span with child_of=that",
-            name,
-            value,
-            read(self),
-        )
-
-    return property(read, refuse)
 
 
 class SpanContext(BridgeSpanContext):
@@ -63,28 +48,59 @@ class SpanContext(BridgeSpanContext):
         debug_id: str | None = None,
     ) -> SpanContext:
         container = BridgeSpanContext(baggage=baggage, debug_id=debug_id)
-        if not (_fits(trace_id, _MAX_TRACE_ID) and _fits(span_id, _MAX_SPAN_ID)) or flags is None:
+        if not (_fits(trace_id, _MAX_TRACE_ID) and _fits(span_id, _MAX_SPAN_ID) and isinstance(flags, int)):
             return cls.seen(container)
         sampled = bool(flags & SAMPLED_FLAG)
         debug = sampled and bool(flags & DEBUG_FLAG)
         state = debug_state(DEFAULT_TRACE_STATE, debug=debug)
         # Remote: who builds a context was told of it by another process.
         core = (trace_id, span_id, True, FLAGS[sampled], state, True, container.items, debug, debug_id, None)
-        return tuple.__new__(cls, (*core, parent_id or None))
+        return tuple.__new__(cls, (*core, parent_id if _fits(parent_id, _MAX_SPAN_ID) else None))
 
     @classmethod
     def seen(cls, context: BridgeSpanContext, parent_id: int | None = None) -> SpanContext:
         """Return a context of the bridge as Jaeger would show it."""
         return tuple.__new__(cls, tuple.__add__(context[:10], (parent_id,)))
 
+    def as_core(self) -> BridgeSpanContext:
+        """Return the bridge's own context, without what Jaeger adds."""
+        return tuple.__new__(BridgeSpanContext, self[:10])
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (tuple(self),)
 
-    # None where there is nothing, and properties that may be assigned to: old code does both.
-    trace_id = _unchangeable("trace_id", lambda self: self[0] or None)
-    span_id = _unchangeable("span_id", lambda self: self[1] or None)
-    parent_id = _unchangeable("parent_id", lambda self: self[10])
-    flags = _unchangeable("flags", lambda self: BridgeSpanContext.flags.__get__(self) if self[5] else None)
+    def __setattr__(self, *args: Any) -> None:
+        """Change nothing, and say so once: old code assigns ids."""
+        name, value = args
+        if name in _IDS:
+            warn_once(
+                f"dropin.context.{name}",
+                "SpanContext.%s cannot be changed to %r, it stays %r: build a SpanContext with the ids that are "
+                "wanted, and start the span with child_of=that",
+                name,
+                value,
+                getattr(self, name),
+            )
+
+    @property
+    def trace_id(self) -> int | None:  # type: ignore[override]  # None where there is none, as in jaeger-client
+        """The trace id, None when there is none."""
+        return self[0] or None
+
+    @property
+    def span_id(self) -> int | None:  # type: ignore[override]
+        """The span id, None when there is none."""
+        return self[1] or None
+
+    @property
+    def parent_id(self) -> int | None:
+        """The parent's span id, None for a root and for a context that came with a request."""
+        return self[10]  # type: ignore[misc,no-any-return]
+
+    @property
+    def flags(self) -> int | None:  # type: ignore[override]
+        """The flags as Jaeger counts them, None when there is no trace."""
+        return BridgeSpanContext.flags.__get__(self) if self[5] else None
 
     @property
     def baggage(self) -> dict[str, str]:

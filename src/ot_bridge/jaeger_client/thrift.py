@@ -33,6 +33,12 @@ _LOW_64: Final = 2**64 - 1
 _FIELDS: Final = {bool: ("vBool", TagType.BOOL), int: ("vLong", TagType.LONG), float: ("vDouble", TagType.DOUBLE)}
 
 
+class _Traceback(str):
+    """The text of a traceback: it has a limit of its own."""
+
+    __slots__ = ()
+
+
 def plain_value(value: Any, max_traceback_length: int = MAX_TRACEBACK_LENGTH) -> bool | int | float | str:
     """Return the value as Jaeger kept it; nothing that the value refers to is held by the result.
 
@@ -41,16 +47,17 @@ def plain_value(value: Any, max_traceback_length: int = MAX_TRACEBACK_LENGTH) ->
         max_traceback_length: characters kept of a traceback.
     """
     kind = type(value)
-    if kind is str or kind in _FIELDS:
+    if kind is str or kind in _FIELDS or kind is _Traceback:
         return value  # type: ignore[no-any-return]
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value)
     if isinstance(value, TracebackType):
-        return "".join(traceback.format_tb(value))[:max_traceback_length]
-    # as text, and not decoded: Jaeger's own word for bytes is their repr
-    return to_text(repr(value) if isinstance(value, bytes) else value)
+        return _Traceback("".join(traceback.format_tb(value))[:max_traceback_length])
+    if kind.__name__ == "bool":  # numpy's, which Jaeger took for one by its name
+        return bool(value)
+    return _text(value)
 
 
 def make_tag(
@@ -60,12 +67,20 @@ def make_tag(
     max_traceback_length: int = MAX_TRACEBACK_LENGTH,
 ) -> Tag:
     """Return one tag; lengths are in characters."""
-    cut = max_traceback_length if isinstance(value, TracebackType) else max_length
     value = plain_value(value, max_traceback_length)
+    cut = max_traceback_length if isinstance(value, _Traceback) else max_length
     name, kind = _FIELDS.get(type(value), ("vStr", TagType.STRING))
-    tag = Tag(key=to_text(key), vType=kind)
-    setattr(tag, name, value[:cut] if isinstance(value, str) else value)
+    tag = Tag(key=_text(key), vType=kind)
+    setattr(tag, name, str(value[:cut]) if isinstance(value, str) else value)
     return tag
+
+
+def _text(value: Any) -> str:
+    try:
+        # Not decoded: Jaeger's own word for bytes is their repr.
+        return repr(value) if isinstance(value, bytes | bytearray) else str(value)
+    except Exception:
+        return to_text(value)
 
 
 def make_tags(
@@ -132,8 +147,8 @@ def _made(span: Any) -> ttypes.Span:
         operationName=span.operation_name,
         references=make_references(span.references),
         flags=span.context.flags,
-        startTime=timestamp_micros(span.start_time),
-        duration=timestamp_micros(span.end_time - span.start_time),
+        startTime=span._start_time // 1000,
+        duration=(span._end_time - span._start_time) // 1000,
         tags=span.tags,
         logs=span.logs,
     )

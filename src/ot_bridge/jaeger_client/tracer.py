@@ -24,6 +24,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.tracer import Reference
 
 from ot_bridge.config import ENV_PREFIX, Settings
+from ot_bridge.context import BridgeSpanContext
 from ot_bridge.errors import CorruptedContextError
 from ot_bridge.jaeger_client import constants
 from ot_bridge.jaeger_client.codecs import (
@@ -38,7 +39,7 @@ from ot_bridge.jaeger_client.codecs import (
 from ot_bridge.jaeger_client.ioloop_util import future_of_all, future_result
 from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
 from ot_bridge.jaeger_client.reporter import BaseReporter
-from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, Sampler
+from ot_bridge.jaeger_client.sampler import OWN_SAMPLERS, SAMPLER_PARAM_TAG_KEY, SAMPLER_TYPE_TAG_KEY, Sampler
 from ot_bridge.jaeger_client.span import (
     DEBUG_FLAG,
     SAMPLED_FLAG,
@@ -55,6 +56,7 @@ from ot_bridge.jaeger_client.throttler import Throttler
 from ot_bridge.jaeger_client.utils import local_ip
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
+from ot_bridge.redacting import protect
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.tracer import BridgeTracer
 from ot_bridge.values import clean_key, clean_value
@@ -145,7 +147,8 @@ class Tracer(BridgeTracer):
         scope_manager: ScopeManager | None = None,
     ) -> None:
         self.service_name = service_name
-        self.reporter = self._first_reporter = reporter
+        self.reporter = reporter
+        self._first_reporter: Any = reporter
         self.sampler = sampler
         self.throttler = throttler
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(metrics or Metrics())
@@ -213,8 +216,13 @@ class Tracer(BridgeTracer):
             settings=Settings.from_env(**{name: settings[name] for name in settings if name not in set_by_hand}),
             scope_manager=scope_manager,
         )
+        protect(provider, self.settings)
+        self._seen_redactor = None if self._redactor is None else self._redactor.silently()
+        if self.throttler is None:
+            self.throttler = self._throttler  # that of OT_BRIDGE_DEBUG_THROTTLE
+        self._debug_allowed = self.is_debug_allowed
         if self._recorder is not None:
-            self._recorder.debug_allowed = self.is_debug_allowed
+            self._recorder._rules.debug_allowed = self._debug_allowed
         self.reporter.set_process(service_name=service_name, tags=self.tags, max_length=self.max_tag_value_length)
         if getattr(reporter, "processors", ()):
             atexit.register(_close_at_exit, weakref.ref(self))
@@ -229,13 +237,29 @@ class Tracer(BridgeTracer):
         ignore_active_span: bool = False,
     ) -> Span:
         """Start a span, by Jaeger's rules: see :meth:`ot_bridge.BridgeTracer.start_span` for the arguments."""
-        if tags and _PRIORITY in tags:
-            tags = _with_priority(tags)
-        span: Any = super().start_span(operation_name, child_of, references, tags, start_time, ignore_active_span)
-        see_initial(span, tags)
-        if references:
+        read = tags if tags is None or (type(tags) is dict and _PRIORITY not in tags) else _with_priority(tags)
+        if references is not None:
             listed = references if isinstance(references, list) else [references]
-            span.references = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            listed = [one for one in listed if getattr(one, "referenced_context", None) is not None]
+            if listed and isinstance(child_of, BridgeSpanContext) and not child_of.is_valid:
+                child_of, ignore_active_span = None, True  # the first reference is the parent then
+        span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
+        if type(span) in RecordedSpan._alike:
+            span._seen_tags, span._seen_logs = [], []
+            if tags is not None:
+                see_initial(span, tags)
+            if span._parent is None:
+                attributes = span._attributes  # read now: a span with many tags drops the oldest
+                kind = attributes.get(SAMPLER_TYPE_TAG_KEY)
+                if kind is not None:
+                    param = attributes.get(SAMPLER_PARAM_TAG_KEY)
+                    span._added_tags = ((SAMPLER_TYPE_TAG_KEY, kind), (SAMPLER_PARAM_TAG_KEY, param))
+                elif constants.DEBUG_ID_HEADER_KEY in attributes:
+                    span._added_tags = ((self.debug_id_header, attributes[constants.DEBUG_ID_HEADER_KEY]),)
+        elif start_time is not None and type(span) is UnrecordedSpan:
+            span.start_time = start_time
+        if references is not None:
+            span.references = listed or None
         if self._counts:
             self._emit_span_metrics(span, tags)
         return span  # type: ignore[no-any-return]
@@ -244,12 +268,16 @@ class Tracer(BridgeTracer):
         """Write the headers that a context is sent with; see :meth:`ot_bridge.BridgeTracer.inject`."""
         codec = self._own_codec(format)
         if codec is None:
+            if type(span_context) is SpanContext:
+                span_context = span_context.as_core()  # the class that the short ways know
             super().inject(span_context, format, carrier)
             if self._b3 and format == Format.HTTP_HEADERS:
                 B3Codec.spell(carrier)
             return
         context = context_of(span_context)
         if context is not None:
+            if self._propagator.sent is not None:
+                self._propagator.sent(context.span_id)
             codec.inject(SpanContext.seen(context, getattr(span_context, "parent_id", None)), carrier)
 
     def extract(self, format: Any, carrier: Any) -> SpanContext | None:  # type: ignore[override]
@@ -282,8 +310,9 @@ class Tracer(BridgeTracer):
         # First by the provider: it knows the time that there is, and processors that the application has added.
         futures = [future_result(super().close(timeout_s))]
         # Swapped while it ran, what an exporting one was given is still sent; others are only closed where they are.
-        if self._first_reporter is not self.reporter and getattr(self._first_reporter, "processors", ()):
-            futures.append(_close_part(self._first_reporter))
+        first = self._first_reporter
+        if first is not self.reporter and getattr(first, "processors", None):
+            futures.append(_close_part(first))
         return future_of_all([*futures, _close_part(self.reporter)])
 
     def report_span(self, span: Span) -> None:
@@ -409,7 +438,10 @@ class _FacedProcessor(SpanProcessor):
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
         if getattr(self._tracer.reporter, "sees_start", False) or not self._is_plain():
-            self._processor.on_start(otel_face(span), parent_context)
+            face = otel_face(span)
+            if face is not span:
+                face._face = face  # the same one at the end: some processors hold a weak reference
+            self._processor.on_start(face, parent_context)
 
     def _on_ending(self, span: SdkSpan) -> None:
         if not self._is_plain():
@@ -420,14 +452,23 @@ class _FacedProcessor(SpanProcessor):
             self._processor.on_end(span)
             return
         if self._is_plain():
-            if span._context.sampled:
-                self._tracer.report_span(span)
+            self._report(span)
             return
         span._ending = span  # for _ToReporter, which sees only the face; a cycle, so not for longer
         try:
             self._processor.on_end(otel_face(span))
         finally:
             del span._ending
+            span._face = None
+
+    def _report(self, span: RecordedSpan) -> None:
+        if span._context.sampled:
+            self._tracer.report_span(span)
+        elif span._face is not None:  # who was told of its start is waiting for its end
+            for processor in self._tracer.reporter.processors:
+                processor.on_end(span._face)
+        if span._face is not None:
+            span._face = None
 
 
 class _ToReporter(SpanProcessor):
@@ -474,10 +515,15 @@ def _resource_of(tags: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
     return {name: clean_value(value, limit) for name, value in named if name and value is not None}
 
 
-def _with_priority(tags: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return the tags with ``sampling.priority`` by Jaeger's rule."""
-    wanted = read_priority(tags[_PRIORITY])
-    others = {key: value for key, value in tags.items() if key != _PRIORITY}
+def _with_priority(tags: Any) -> Any:
+    """Return the tags with ``sampling.priority`` by Jaeger's rule; what is no mapping as it is."""
+    try:
+        if _PRIORITY not in tags:
+            return tags
+        wanted = read_priority(tags[_PRIORITY])
+        others = {key: value for key, value in tags.items() if key != _PRIORITY}
+    except Exception:
+        return tags
     return others if wanted is None else {**others, _PRIORITY: wanted}
 
 

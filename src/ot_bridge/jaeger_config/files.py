@@ -73,7 +73,7 @@ def section_of(found: object, section: str | None, origin: str) -> Mapping[Any, 
     """Return the section of what was read; one that is empty is a configuration without keys.
 
     Raises:
-        ConfigError: there is none of that name, or it is none.
+        ConfigError: there is none of that name, or it is none, or none was named and a part looks like one.
     """
     at: list[str] = []
     for part in section.split(".") if section else ():
@@ -86,6 +86,8 @@ def section_of(found: object, section: str | None, origin: str) -> Mapping[Any, 
             raise ConfigError(f"cannot read {origin}: it has no section {'.'.join([*at, part])!r}{hint}")
         found = found[names[part]]
         at.append(part)
+    if section is None and (likely := likely_section(found)) is not None:
+        raise ConfigError(f"cannot read {origin}: no key of jaeger-client in it itself, but in section {likely!r}")
     if found is None and section:
         return {}
     if not isinstance(found, Mapping):

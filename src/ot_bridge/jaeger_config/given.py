@@ -29,6 +29,7 @@ class Given(NamedTuple):
     origin: str
     read: Reader
     dropped: str | None = None
+    secret: bool = False
 
     def taken(self) -> Read:
         """Return what the value counts as.
@@ -43,7 +44,7 @@ class Given(NamedTuple):
 
     def row(self, outcome: Any, **more: Any) -> Row:
         """Return the row for this key."""
-        return Row(key=self.key, value=self.value, origin=self.origin, outcome=outcome, **more)
+        return Row(key=self.key, value=self.value, origin=self.origin, outcome=outcome, secret=self.secret, **more)
 
 
 def closest_key(key: str) -> str | None:
@@ -130,9 +131,9 @@ def variables(environ: Mapping[str, str], jaeger_env: str) -> Iterator[Given | R
 
 
 def _variable(row: EnvKey, value: str) -> Iterable[Given | Row]:
-    given = Given(row.name, value, VARIABLE, row.read, row.dropped)
+    given = Given(row.name, value, VARIABLE, row.read, row.dropped, row.secret)
     if row.dropped and row.stands_for is None:
-        yield given.row("dropped", reason=row.dropped, secret=row.secret)
+        yield given.row("dropped", reason=row.dropped)
     else:
         yield given
 

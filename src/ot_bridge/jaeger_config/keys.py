@@ -95,19 +95,19 @@ CONFIG_KEYS: Final[Mapping[str, ConfigKey]] = MappingProxyType(
             ),
             ConfigKey(
                 "max_operations",
-                readers.optional_count,
+                readers.optional_size,
                 _SAMPLER,
                 "maxOperations of the remote sampler; the others count no operations",
             ),
             ConfigKey(
                 "reporter_batch_size",
-                readers.count,
+                readers.size,
                 ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE",),
                 "at most the size of the queue",
             ),
             ConfigKey(
                 "reporter_queue_size",
-                readers.count,
+                readers.size,
                 ("OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
                 "the batch too, where its default would not fit in",
             ),
@@ -249,7 +249,7 @@ ENV_KEYS: Final[Mapping[str, EnvKey]] = MappingProxyType(
                 readers.duration,
                 "1m30s, or milliseconds",
             ),
-            EnvKey("JAEGER_SAMPLER_MAX_OPERATIONS", False, "max_operations", readers.optional_count, "as in the dict"),
+            EnvKey("JAEGER_SAMPLER_MAX_OPERATIONS", False, "max_operations", readers.optional_size, "as in the dict"),
             EnvKey(
                 "JAEGER_REPORTER_LOG_SPANS",
                 False,
@@ -258,7 +258,7 @@ ENV_KEYS: Final[Mapping[str, EnvKey]] = MappingProxyType(
                 "as in the dict",
                 dropped=_NO_LOGGING,
             ),
-            EnvKey("JAEGER_REPORTER_MAX_QUEUE_SIZE", False, "reporter_queue_size", readers.count, "as in the dict"),
+            EnvKey("JAEGER_REPORTER_MAX_QUEUE_SIZE", False, "reporter_queue_size", readers.size, "as in the dict"),
             EnvKey(
                 "JAEGER_REPORTER_FLUSH_INTERVAL",
                 False,

@@ -20,7 +20,6 @@ __all__ = [
     "UnreadableError",
     "as_text",
     "bits",
-    "count",
     "disabled",
     "duration",
     "exactly_true",
@@ -31,11 +30,12 @@ __all__ = [
     "length",
     "name",
     "number_of_seconds",
-    "optional_count",
+    "optional_size",
     "port",
     "propagation",
     "propagations",
     "raw",
+    "size",
     "url",
 ]
 
@@ -111,7 +111,7 @@ def bits(value: object) -> Read:
     return Read(128 if wide else 64, note)
 
 
-def count(value: object) -> Read:
+def size(value: object) -> Read:
     """Read a number of spans, as ``int`` reads it."""
     number = _integer(value)
     if number is None:
@@ -121,11 +121,11 @@ def count(value: object) -> Read:
     return Read(number)
 
 
-def optional_count(value: object) -> Read:
+def optional_size(value: object) -> Read:
     """Read a number for which 0 and nothing stand for the default."""
     if not value:
         return Read(None, dropped="0 or nothing stands for the default, 2000")
-    return count(value)
+    return size(value)
 
 
 def length(value: object) -> Read:

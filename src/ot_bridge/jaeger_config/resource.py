@@ -60,5 +60,5 @@ def _of_variable(work: Work) -> Iterator[tuple[Given, Item]]:
         item = process_tags.attribute(key, value)._replace(note=note)
         if not key:
             item = item._replace(reason="it is no key=value; jaeger-client fails over it")
-        if given is not None:
-            yield given._replace(key=f"JAEGER_TAGS: {key or f'item {number}'}", value=value), item
+        if given is not None:  # without a name it may be the rest of a password
+            yield given._replace(key=f"JAEGER_TAGS: {key or f'item {number}'}", value=value, secret=not key), item

@@ -75,7 +75,8 @@ def translate(
     endpoint, endpoint_origin = add_endpoint(work, agent, asks_agent=asks_agent)
     resource = add_resource(work)
     _add_fields(work)
-    for key in ("throttler", "throttler.port", "throttler.refresh_interval"):
+    throttler = [key for key in work.given if key.startswith("throttler.")]
+    for key in throttler or ["throttler"]:
         work.leave(key)
     return Translation(
         service_name=name,

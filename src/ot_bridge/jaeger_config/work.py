@@ -15,6 +15,7 @@ from ot_bridge.jaeger_config.result import ARGUMENT, CONFIG, DEFAULT, VARIABLE_P
 
 __all__ = ["Work", "default", "wins"]
 
+_PORT: Final = "local_agent.reporting_port"
 _ORIGINS: Final = (CONFIG, ARGUMENT, VARIABLE, DEFAULT)
 # Which variables decide what a place would say, beside the variable that is the place itself.
 _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
@@ -57,10 +58,18 @@ class Work:
             stands_for = ENV_KEYS[one.key].stands_for
             if stands_for is None or stands_for == "tags":
                 self.variables[one.key] = one
-            elif stands_for in self.given:
+            elif stands_for in self.given and not self._falls_back(stands_for, one):
                 self.unused(one, f"the configuration has {stands_for}, which wins")
             else:
                 self.given[stands_for] = one
+
+    def _falls_back(self, key: str, variable: Given) -> bool:
+        """Say whether the dict's value is a port that is none: then the variable is asked, before the default is."""
+        given = self.given[key]
+        if key != _PORT or given.taken().dropped is None:
+            return False
+        self.dropped(given, f"it is no port; {variable.key} is asked, as jaeger-client falls back without a word")
+        return True
 
     def in_order(self) -> tuple[Row, ...]:
         """Return the rows in the order in which their keys were given; the defaults, which nobody gave, last."""

@@ -192,7 +192,7 @@ API_RULES: Final = (
         ("test_peers_defects::test_operation_name_of_a_span_can_be_read",),
     ),
     ApiRule(
-        "Span.trace_id, span_id, flags, is_sampled(), is_debug() (jaeger-client)",
+        "Span.trace_id, span_id, parent_id, flags, is_sampled(), is_debug() (jaeger-client)",
         "integers; flags are 1 for sampled and 2 for debug",
         (
             "test_peers_defects::test_L7_span_and_context_have_ids",

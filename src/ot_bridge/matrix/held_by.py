@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FORMATS", "LINES", "LOGS", "NEW_NAMES", "REFERENCES", "SAMPLERS", "SETTINGS", "TAGS", "VALUES"]
+__all__ = [
+    "FORMATS",
+    "JAEGER_CONFIG",
+    "LINES",
+    "LOGS",
+    "NEW_NAMES",
+    "REFERENCES",
+    "SAMPLERS",
+    "SETTINGS",
+    "TAGS",
+    "TAIL",
+    "VALUES",
+]
 
 Tests = Mapping[str, tuple[str, ...]]
 
@@ -207,6 +219,12 @@ SETTINGS: Final[Tests] = {
         "test_sampling_otel::test_install_takes_the_sampler_of_the_settings",
         "test_sampling_otel::test_setting_wins_over_opentelemetry_s_variable_and_says_so",
     ),
+    "tail": (
+        "test_tail_settings::test_one_variable_keeps_what_failed",
+        "test_tail_specs::test_text_says",
+        "test_tail_loopback::test_every_error_and_every_slow_request_arrives",
+    ),
+    "debug_throttle": ("test_sampling_throttling::test_forced_trace_is_paid_for",),
     "late_sampling": ("test_rationale::test_late_sampling_exports_what_was_asked_for_after_the_start",),
     "stringify_sequences": ("test_values::test_stringify_sequences_gives_the_text_that_jaeger_sent",),
     "max_tag_value_length": ("test_values::test_max_tag_value_length_cuts",),
@@ -222,12 +240,81 @@ SETTINGS: Final[Tests] = {
         ("baggage_max_items", "baggage_max_bytes", "baggage_allow", "baggage_deny"),
         ("test_limits::test_limit_holds_both_ways", "test_limits::test_limit_holds_for_binary_both_ways"),
     ),
+    "redact": (
+        "test_redaction_spans::test_no_processor_sees_a_secret",
+        "test_redaction_spans::test_redaction_can_be_switched_off",
+        "test_redaction_spans::test_own_rules_can_stand_alone",
+    ),
+    "redact_keys": (
+        "test_redaction_rules::test_own_keys_are_exact_or_patterns_in_any_case",
+        "test_redaction_rules::test_truncated_value_keeps_its_start",
+    ),
+    "redact_values": (
+        "test_redaction_rules::test_own_values_replace_what_they_find",
+        "test_redaction_rules::test_own_pattern_is_refused",
+    ),
+    **dict.fromkeys(
+        ("redact_safe_keys", "redact_disabled_rules"),
+        ("test_redaction_spans::test_safe_and_disabled_settings_are_obeyed",),
+    ),
+    "redact_enabled_rules": ("test_redaction_rules::test_optional_rules_are_off",),
+    "redact_hash_key": (
+        "test_redaction_rules::test_hash_is_the_same_for_the_same_value_and_key",
+        "test_redaction_settings::test_hash_key_is_nowhere_to_be_read",
+    ),
+    "redact_dry_run": ("test_redaction_spans::test_dry_run_changes_nothing_and_counts_each_value_once",),
+    "find_unfinished": (
+        "test_watch::test_span_that_is_old_is_reported_with_its_line",
+        "test_watch::test_span_that_was_thrown_away_is_reported_at_once",
+    ),
+    "flood_limit": ("test_watch::test_flood_is_counted_and_told_once",),
+    "flood_collapse": (
+        "test_watch::test_flood_is_collapsed_into_one_summary",
+        "test_watch::test_errors_are_never_collapsed",
+        "test_watch::test_span_with_something_below_it_is_not_collapsed",
+    ),
+    "redact_baggage": ("test_redaction_spans::test_baggage_is_sent_as_it_is_unless_asked",),
     "trace_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "baggage_header_prefix": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "debug_id_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "baggage_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "scope_name": ("test_peers_defects::test_M10_instrumentation_scope_has_the_standard_name",),
     "close_timeout_s": ("test_shutdown::test_process_ends_in_time_whatever_the_collector_does",),
+}
+
+TAIL: Final[Tests] = {
+    "drop": (
+        "test_tail_processor::test_drop_rule_wins_over_everything_but_an_error",
+        "test_tail_processor::test_drop_rule_asks_local_roots_only_and_waits_for_their_end",
+    ),
+    "errors": (
+        "test_tail_processor::test_error_in_any_span_keeps_the_whole_trace",
+        "test_tail_processor::test_late_error_after_a_drop_is_exported_alone_and_says_so",
+    ),
+    "slow": (
+        "test_tail_processor::test_root_is_slow_when_it_takes_longer_than_the_limit",
+        "test_tail_parts::test_slow_by_percentile_keeps_what_is_unusual_for_its_operation",
+    ),
+    "slowspan": ("test_tail_processor::test_slowspan_keeps_a_trace_with_any_slow_span",),
+    "attr": ("test_tail_processor::test_attribute_of_any_span_keeps",),
+    "rate": ("test_tail_processor::test_rate_keeps_traces_per_second_that_nothing_else_kept",),
+    "rest": (
+        "test_tail_processor::test_baseline_keeps_its_part",
+        "test_tail_processor::test_two_services_keep_the_same_traces_by_the_baseline",
+    ),
+    "remote": (
+        "test_tail_processor::test_sampled_remote_parent_is_kept_whole_by_default",
+        "test_tail_processor::test_sampled_remote_parent_is_decided_on_when_asked_for",
+    ),
+    "promote_local": ("test_tail_processor::test_promote_local_exports_what_the_head_sampler_did_not_choose",),
+    "drop_errors": ("test_tail_processor::test_drop_rule_loses_against_an_error_unless_told",),
+    "write_th": ("test_tail_parts::test_write_th_writes_on_every_exported_span",),
+    "linger": ("test_tail_processor::test_linger_waits_after_the_last_span",),
+    "max_age": ("test_tail_processor::test_long_trace_is_decided_by_age_with_what_is_there",),
+    "max_spans_per_trace": ("test_tail_processor::test_giant_trace_is_decided_early_by_the_baseline",),
+    "max_spans": ("test_tail_processor::test_under_pressure_the_oldest_undecided_trace_goes_by_the_baseline",),
+    "max_kept": ("test_tail_processor::test_ceiling_bounds_what_is_kept_and_is_told_once",),
+    "decisions": ("test_tail_processor::test_decision_is_remembered_for_as_many_traces_as_were_asked_for",),
 }
 
 SAMPLERS: Final[Tests] = {
@@ -246,3 +333,11 @@ SAMPLERS: Final[Tests] = {
         "test_sampling_remote::test_bad_answer_leaves_the_last_good_one",
     ),
 }
+
+JAEGER_CONFIG: Final = (
+    "test_jaeger_config_keys::test_value_is_carried",
+    "test_jaeger_config_keys::test_value_that_is_not_carried_has_a_row_that_says_why",
+    "test_jaeger_config_parity::test_both_read_the_same_from_the_same",
+    "test_jaeger_config_sources::test_variables_of_every_client_are_read_when_asked_for",
+    "test_jaeger_config_printed::test_printed_environment_gives_the_same_settings_provider_and_queue",
+)

@@ -14,13 +14,17 @@ from ot_bridge.codecs.codec import ListSource, Options, PrefixSource
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import SETTINGS
 from ot_bridge.conventions import LOG_RULES, TAG_RULES, Role
+from ot_bridge.jaeger_config import CONFIG_KEYS, ENV_KEYS
 from ot_bridge.matrix import held_by
 from ot_bridge.matrix.api import API_RULES, CARRIER_RULES
+from ot_bridge.matrix.dropin import DROPIN_RULES, SURFACE_TESTS
 from ot_bridge.matrix.peer_tables import peer_parts
+from ot_bridge.not_carried import NOT_CARRIED
 from ot_bridge.parents import REFERENCE_RULES
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.sampler_specs import SAMPLER_ROWS
 from ot_bridge.semconv import DB_SYSTEMS, translate
+from ot_bridge.tail_specs import LIMIT_ROWS, POLICY_ROWS
 from ot_bridge.values import VALUE_RULES, clean_value
 
 __all__ = ["SAMPLES", "page"]
@@ -31,6 +35,11 @@ _HEAD: Final = """\
 What each part of OpenTracing becomes. Printed by `ot-bridge matrix` from the tables that the code runs on: change the
 code, then run `make matrix`. `ot-bridge matrix --check compat_matrix.md` tells whether this page is up to date.
 "Held by" names the tests in [tests/](tests/). Reasons are in [RATIONALE.md](RATIONALE.md).
+"""
+
+_JAEGER_CONFIG: Final = """\
+As `Settings.from_jaeger` and `ot-bridge config` translate it, see [docs/config.md](docs/config.md). The dict wins over
+the variables, except for JAEGER_TAGS. `OTEL_*` and `OT_BRIDGE_*` variables that are set win over both.
 """
 
 SAMPLES: Final[Mapping[str, Any]] = {
@@ -83,7 +92,10 @@ def _sections() -> Iterable[tuple[str, str]]:
     yield "Carriers", _table(("Carrier", "What becomes of it", "Held by"), carriers) + "\n" + _lines()
     yield "Peers", "\n".join(f"{part}\n" if isinstance(part, str) else _table(*part) for part in peer_parts())
     yield "Samplers", _samplers()
+    yield "Tail sampling", _tail()
     yield "Settings", _settings()
+    yield "jaeger-client's configuration", _jaeger_config()
+    yield "What the drop-in for jaeger_client does not do", _dropin()
     rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
 
@@ -222,6 +234,68 @@ def _samplers() -> str:
     ]
     head = ("For example in Settings.sampler", "In OTEL_TRACES_SAMPLER", "Argument", "What it samples", "Held by")
     return "Of the traces that begin here; see [docs/sampling.md](docs/sampling.md).\n\n" + _table(head, rows)
+
+
+def _jaeger_config() -> str:
+    keys = [
+        (
+            _code(row.name),
+            _list(row.places),
+            row.meaning,
+            "" if row.dropped is None else f"dropped because {row.dropped}",
+        )
+        for row in CONFIG_KEYS.values()
+    ]
+    variables = [
+        (
+            _code(row.name),
+            "always" if row.by_python else 'jaeger_env="all"',
+            _code(row.stands_for or ""),
+            row.meaning,
+            "" if row.dropped is None else f"dropped because {row.dropped}",
+        )
+        for row in ENV_KEYS.values()
+    ]
+    parts = [
+        _JAEGER_CONFIG,
+        _table(("Key", "New place", "What becomes of it", "Not carried"), keys),
+        _table(("Variable", "Read with", "Stands for", "What becomes of it", "Not carried"), variables),
+        f"Held by {_tests(held_by.JAEGER_CONFIG, ', ')}.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _dropin() -> str:
+    names = _table(
+        ("Not there", "Why", "What to do"),
+        [(_code(row.name), row.reason, row.instead) for row in NOT_CARRIED],
+    )
+    calls = [(_code(rule.name), rule.does, _tests(rule.held_by)) for rule in DROPIN_RULES]
+    return (
+        "`ot_bridge.jaeger_client` has every public name of jaeger_client 4.8.0 but these; what lies below a name is "
+        f"meant too. Held by {_tests(SURFACE_TESTS, ', ')}.\n\n{names}\n"
+        "Calls that are there and do something else, or nothing:\n\n"
+        f"{_table(('Call', 'What the drop-in does', 'Held by'), calls)}"
+    )
+
+
+def _tail() -> str:
+    rows = [
+        (_code(row.example), row.argument or "", row.meaning, _list(row.policies), _tests(held_by.TAIL.get(name)))
+        for name, row in POLICY_ROWS.items()
+    ]
+    rows += [
+        (
+            _code(f"{name}={row.example}" if row.example else name),
+            row.argument,
+            row.meaning,
+            "",
+            _tests(held_by.TAIL.get(name)),
+        )
+        for name, row in LIMIT_ROWS.items()
+    ]
+    head = ("Item of Settings.tail", "What it takes", "What it does", "In ot_bridge.tail.policy", "Held by")
+    return "In the order in which they are asked; see [docs/sampling.md](docs/sampling.md).\n\n" + _table(head, rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

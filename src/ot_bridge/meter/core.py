@@ -100,13 +100,13 @@ class Meter:
         draw: Callable[[int], int] = lambda most: random.randrange(most) + 1,  # noqa: S311  (no secret)
     ) -> None:
         # What the recorder counts with.
-        self.ticks = telemetry.ticks_of("spans.started")
-        self.finished = telemetry.ticks_of("spans.finished")
-        self.promoted = telemetry.ticks_of("spans.promoted")
-        self.recorded_only = telemetry.ticks_of("spans.recorded_only")
-        self.native = telemetry.ticks_of("spans.native.started")
+        self.ticks = telemetry.steps_of(("spans.started",))
+        self.finished = telemetry.steps_of(("spans.finished",))
+        self.promoted = telemetry.steps_of(("spans.promoted",))
+        self.recorded_only = telemetry.steps_of(("spans.recorded_only",))
+        self.native = telemetry.steps_of(("spans.native.started",))
         self.unsampled, self.refused, self.disabled, self.shed = (
-            telemetry.ticks_of(f"spans.dropped.{reason}") for reason in _NOT_RECORDED
+            telemetry.steps_of((f"spans.dropped.{reason}",)) for reason in _NOT_RECORDED
         )
         self.thread_ns = thread_clock() if thread_ns is None else thread_ns
         self.busy: set[int] = set()
@@ -127,7 +127,7 @@ class Meter:
 
     def _begin(self) -> None:
         """Start with nothing measured."""
-        self.due = telemetry.read_ticks("spans.started") + self._draw(self._stride)
+        self.due = telemetry.read_steps("spans.started") + self._draw(self._stride)
         """The number of the next span to time."""
         now = self._now()
         self._tally = Tally(now)
@@ -216,7 +216,7 @@ class Meter:
             _act(budget, window, levers, costs)
 
     def _now(self) -> Moment:
-        read = telemetry.read_ticks
+        read = telemetry.read_steps
         dropped = sum(read(f"spans.dropped.{reason}") for reason in _NOT_RECORDED)
         counted = (read("spans.started"), dropped, read("spans.promoted"), read("spans.native.started"))
         return Moment(self._clock_ns(), self._process_ns(), *counted)

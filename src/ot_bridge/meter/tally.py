@@ -15,7 +15,7 @@ PATHS: Final[Mapping[str, str]] = {
     "log": "logs, events and exceptions",
     "scope": "making a span active, and leaving it",
     "end": "finishing a span",
-    "decide": "what the span processors do at its end: the tail sampler's decision, the queue",
+    "decide": "redaction, and what the span processors do at its end: the tail sampler's decision, the queue",
     "export": "exporting batches, in the exporting thread",
 }
 """Where CPU goes. Finding the parent, inject and extract are not timed."""

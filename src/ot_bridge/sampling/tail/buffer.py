@@ -12,7 +12,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.trace import DEFAULT_TRACE_STATE, StatusCode
@@ -35,6 +35,7 @@ from ot_bridge.tail_specs import TailRules
 __all__ = ["LocalTrace", "LocalTraces", "Release"]
 
 _NEVER: Final = math.inf
+_NOT_MEASURED: Final = (0, math.inf)
 _weak: Final = weakref.ref
 _ERROR: Final = StatusCode.ERROR
 # A start or an end further from the present than this was given by the application.
@@ -44,8 +45,9 @@ _YOUNG_NS: Final = 1_000_000_000
 _SLACK: Final = 16
 _NOT_LIMITED: Final = ("debug", "forced", "remote")
 # What an application's own policy calls itself is not the name of a counter: it may put an id there.
-_COUNTED: Final = frozenset(
-    ["debug", "forced", "remote", "error", "slow", "slow_span", "rate", "baseline", "priority", "head", "ceiling"]
+_COUNTED: Final = (
+    *("debug", "forced", "remote", "error", "slow", "slow_span", "rate", "baseline"),
+    *("priority", "head", "ceiling"),
 )
 _UNDECIDED: Final = Verdict(kept=False, policy="")
 
@@ -154,7 +156,7 @@ class LocalTraces:
         bucket_lock = fork_safe_lock()
         self._rate = self._bucket(rules.rate, bucket_lock)
         self._ceiling = self._bucket(rules.max_kept_per_s, bucket_lock)
-        self._counts: dict[Verdict, Callable[[], object]] = {}
+        self._counts: dict[Verdict, Iterator[int]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -185,6 +187,7 @@ class LocalTraces:
 
     def start(self, span: Any) -> list[Release] | None:
         """Note a span that has started."""
+        # A span context is a tuple: its properties cost twice as much, and this is the hot path.
         context = span.get_span_context()
         local = self._undecided.get(context[0])
         if local is None:
@@ -254,11 +257,14 @@ class LocalTraces:
         return local
 
     def _begin_root(self, local: LocalTrace, span: Any, context: Any) -> None:
-        now, wall = self._clock(), self._wall()
-        given = span.start_time
-        began = now if given is None or abs(wall - given) <= _GIVEN_NS else now - (wall - given)
-        slow_at = _NEVER if self._limits is None else began + self._limits.limit_ns(span.name, now)
-        local.roots[context.span_id] = (began, slow_at)
+        if self._limits is None:
+            local.roots[context[1]] = _NOT_MEASURED
+            return
+        now, given = self._clock(), span.start_time
+        ago = 0 if given is None else self._wall() - given
+        # From now on, not from a given start: the end may be given too, and both long ago.
+        slow_at = now + self._limits.limit_ns(span.name, now)
+        local.roots[context[1]] = (now if -_GIVEN_NS <= ago <= _GIVEN_NS else now - ago, slow_at)
         local.slow_at = min(local.slow_at, slow_at)
 
     def _takes_all(self, attributes: Mapping[str, Any]) -> bool:
@@ -358,15 +364,15 @@ class LocalTraces:
     def _end_root(self, local: LocalTrace, span: Any, began: int, failed: bool) -> str | None:
         """Note the end of a local root; return the policy that keeps it for its duration."""
         local.root_ended = True
-        local.slow_at = min((slow_at for _, slow_at in list(local.roots.values())), default=_NEVER)
-        attributes = _attributes(span) if self._drops or not local.refused else {}
+        local.slow_at = min([slow_at for _, slow_at in local.roots.values()]) if local.roots else _NEVER
+        attributes = _attributes(span)
         if self._drops and local.drop is None:
             local.drop = first_match(self._drops, span.name, attributes)
         if is_refused(attributes):
             local.refused = True
         return self._measure(span, began, failed)
 
-    def _measure(self, span: Any, began: int | None, failed: bool) -> str | None:
+    def _measure(self, span: Any, began: int, failed: bool) -> str | None:
         """Tell whether a local root was slow, and count its duration where it did not fail."""
         if self._limits is None:
             return None
@@ -377,18 +383,23 @@ class LocalTraces:
             self._limits.add(span.name, duration, now)
         return "slow" if slow else None
 
-    def _duration(self, span: Any, began: int | None, now: int) -> int:
+    def _duration(self, span: Any, began: int, now: int) -> int:
         """Return how long a local root took, by the clock that only grows, unless the application gave its end."""
-        start, end = span.start_time, span.end_time
-        timed = began is None or (end is not None and abs(self._wall() - end) > _GIVEN_NS)
-        if timed and start is not None and end is not None:
+        start: int | None = span.start_time
+        end: int | None = span.end_time
+        if start is not None and end is not None and abs(self._wall() - end) > _GIVEN_NS:
             return max(0, end - start)
-        return max(0, now - (now if began is None else began))
+        return max(0, now - began)
 
     def _ask(self, span: Any) -> str | None:
         """Return the policy that keeps a span for what it says itself."""
         start, end = span.start_time, span.end_time
-        if self._slow_span_ns is not None and start is not None and end is not None and end - start > self._slow_span_ns:
+        if (
+            self._slow_span_ns is not None
+            and start is not None
+            and end is not None
+            and end - start > self._slow_span_ns
+        ):
             return "slow_span"
         return first_match(self._attributes, span.name, _attributes(span)) if self._attributes else None
 
@@ -455,7 +466,7 @@ class LocalTraces:
 
     def _settle_early(self, local: LocalTrace, out: list[Release]) -> bool:
         """Keep a trace as soon as nothing can take it back: while there are drop rules, only an error is final."""
-        if local.refused or (self._drops and not (local.errored and self._error_beats_drop)):
+        if self._drops and not (local.errored and self._error_beats_drop):
             return False
         return self._settle(local, self._verdict_of(local), out)
 
@@ -511,7 +522,9 @@ class LocalTraces:
         if self._ceiling is None or self._ceiling.take():
             return True
         telemetry.warn_once(
-            "tail.ceiling", "more traces are kept than max_kept_per_s=%g; the others are dropped", self.rules.max_kept_per_s
+            "tail.ceiling",
+            "more traces are kept than max_kept_per_s=%g; the others are dropped",
+            self.rules.max_kept_per_s,
         )
         return False
 
@@ -525,7 +538,7 @@ class LocalTraces:
         # What a thread appends without the lock in between stays: that thread looks at the verdict afterwards.
         del local.spans[:number]
         self._released += number
-        self._counts[verdict]()
+        next(self._counts[verdict])
         if local.open or not local.root_ended:
             self._following[local.trace_id] = local
             if len(self._following) > self.rules.decisions:
@@ -615,8 +628,9 @@ class LocalTraces:
         verdict = Verdict(kept, policy)
         if verdict not in self._counts:
             shown = policy if policy in _COUNTED or policy.startswith(("attribute-", "drop-")) else "vote"
-            name = f"tail.decided.{'kept' if kept else 'dropped'}.{shown}"
-            self._counts[verdict] = telemetry.counter_of((name,))
+            self._counts[verdict] = telemetry.steps_of(
+                (f"tail.decided.kept.{shown}" if kept else f"tail.decided.dropped.{shown}",)
+            )
         return verdict
 
     def _bucket(self, per_second: float | None, lock: threading.Lock) -> TokenBucket | None:

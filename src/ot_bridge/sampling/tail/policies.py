@@ -14,7 +14,16 @@ from typing import Any, Final
 from ot_bridge.codecs.tracecontext import is_debug
 from ot_bridge.tail_specs import Match
 
-__all__ = ["Question", "baseline_threshold", "first_match", "forced_by", "is_kept_by_hash", "is_refused", "questions", "randomness"]
+__all__ = [
+    "Question",
+    "baseline_threshold",
+    "first_match",
+    "forced_by",
+    "is_kept_by_hash",
+    "is_refused",
+    "questions",
+    "randomness",
+]
 
 LOW_56: Final = 2**56 - 1
 

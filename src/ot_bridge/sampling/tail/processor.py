@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from opentelemetry.context import Context
@@ -65,7 +66,7 @@ def in_front_of(
         return ()
     if len(behind) == 1:
         return (TailSamplingProcessor(behind[0], rules, head_takes_all=head_takes_all),)
-    several = SynchronousMultiSpanProcessor()
+    several = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
     for one in behind:
         several.add_span_processor(one)
     return (TailSamplingProcessor(several, rules, head_takes_all=head_takes_all),)
@@ -123,8 +124,7 @@ class TailSamplingProcessor(SpanProcessor):
         self._stop = threading.Event()
         telemetry.watch("tail.buffered", self._buffered)
         if hasattr(os, "register_at_fork"):
-            renew = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (renew() or (lambda: None))())
+            os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
 
     # --- SpanProcessor
 
@@ -231,22 +231,22 @@ class TailSamplingProcessor(SpanProcessor):
         return with_threshold(state, wanted)
 
     def _voted(self, spans: Sequence[ReadableSpan]) -> str | None:
-        for vote in self._votes:
-            try:
-                found = vote(spans)
-                if found is True or (isinstance(found, str) and found):
-                    return "vote" if found is True else str(found)
-            except Exception:
-                telemetry.warn_once("tail.failed.vote", "a policy of the application failed: no vote", exc_info=True)
-        return None
+        return next(filter(None, (self._ask(vote, spans) for vote in self._votes)), None)
+
+    @staticmethod
+    def _ask(vote: Vote, spans: Sequence[ReadableSpan]) -> str | None:
+        try:
+            found = vote(spans)
+            return "vote" if found is True else str(found) if isinstance(found, str) and found else None
+        except Exception:
+            telemetry.warn_once("tail.failed.vote", "a policy of the application failed: no vote", exc_info=True)
+            return None
 
     def _tell(self, release: Release) -> None:
         local, verdict = release.local, release.verdict
         if local is None or verdict is None or self._on_decision is None:
             return
-        decision = TailDecision(
-            local.trace_id, verdict.kept, verdict.policy, len(release.spans), local.head_sampled
-        )
+        decision = TailDecision(local.trace_id, verdict.kept, verdict.policy, len(release.spans), local.head_sampled)
         try:
             self._on_decision(decision)
         except Exception:
@@ -269,6 +269,12 @@ class TailSamplingProcessor(SpanProcessor):
         self._traces.reset()
         self._stop = threading.Event()
         self._before_start = self._first_start
+
+
+def _renew(reference: weakref.ref[TailSamplingProcessor]) -> None:
+    processor = reference()
+    if processor is not None:
+        processor._after_fork()
 
 
 def _sweep_on(reference: weakref.ref[TailSamplingProcessor], stop: threading.Event, interval_s: float) -> None:
