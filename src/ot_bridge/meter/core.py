@@ -127,7 +127,7 @@ class Meter:
 
     def _begin(self) -> None:
         """Start with nothing measured."""
-        self.due = telemetry.read_steps("spans.started") + self._draw(self._stride)
+        self.due = telemetry.read_steps("spans.started") + self._draw(self._stride) - 1
         """The number of the next span to time."""
         now = self._now()
         self._tally = Tally(now)

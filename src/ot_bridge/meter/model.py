@@ -121,7 +121,8 @@ class Budget:
         process = window.process_s / window.seconds
         dropped_s = _DROPPED_PART * self.recorded_s if self.dropped_s is None else self.dropped_s
         limit = max(self.share * process, ALLOWANCE_S / WINDOW_S)
-        floor = rate * dropped_s / process if self.dropped_s is not None and rate * dropped_s > limit else None
+        hopeless = self.dropped_s is not None and process > 0 and rate * dropped_s > limit
+        floor = rate * dropped_s / process if hopeless else None
         if self.adaptive and self.parts:
             allowed_s = max(_MARGIN * self.share * process, ALLOWANCE_S / WINDOW_S) / rate
             self._pull(allowed_s, dropped_s, gains)
@@ -163,7 +164,7 @@ class Budget:
 
 
 def _moved(part: float, wanted: float) -> float:
-    if wanted >= 1 > part:
+    if wanted >= 1:
         return min(1.0, _RISE * part) if part else 1.0
     if math.isclose(part, wanted):
         return part
