@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from ot_bridge import BridgeTracer, bootstrap, telemetry
+from ot_bridge import BridgeTracer, bootstrap, meter, telemetry
 
 # A build that is to be repeated draws the same examples each time; on a developer's machine each run draws new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -37,6 +37,7 @@ def _no_outer_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def _nothing_left_behind(_no_outer_variables: None) -> Iterator[None]:
     """Fail the test that leaves a span or baggage active, or a tracer installed by somebody else's hand."""
     telemetry.reset()
+    meter._forget()
     assert not otel_context.get_current(), "a test before this one left a context active"
     yield
     left = otel_context.get_current()

@@ -21,6 +21,7 @@ Everything that is not listed in ``__all__`` is private.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from ot_bridge import meter as meter
     from ot_bridge import telemetry as telemetry
     from ot_bridge.bootstrap import install
     from ot_bridge.config import Settings
@@ -67,7 +68,7 @@ else:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, "telemetry"})
+        return sorted({*globals(), *__all__, "meter", "telemetry"})
 
 
 __all__ = [

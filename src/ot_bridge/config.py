@@ -219,6 +219,26 @@ def _text() -> Kind:
     return Kind(wanted, accept, str)
 
 
+def _share() -> Kind:
+    wanted = "a number above 0 and below 1, or a text such as '1%'; None (in a variable none) for no budget"
+
+    def accept(value: object) -> object:
+        if value is None:
+            return None
+        share = _percent(value) if isinstance(value, str) else value
+        if isinstance(share, int | float) and not isinstance(share, bool) and 0 < share < 1:
+            return float(share)
+        raise _RejectedError(value, wanted)
+
+    return Kind(wanted, accept, _none_or_text)
+
+
+def _percent(text: str) -> float | None:
+    # float(text) is too kind: it also reads "1_0", "nan" and Arabic digits.
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}) ?(%?)", text.strip())
+    return None if found is None else float(found[1]) / (100 if found[2] else 1)
+
+
 def _sampler() -> Kind:
     def accept(value: object) -> object:
         if value is None:
@@ -403,6 +423,17 @@ class Settings:
         None,
         "What is exported of what was recorded, decided when a local trace ends, by the provider that install builds; "
         "see docs/sampling.md.",
+    )
+    meter: bool = _field(_flag(), default=False, meaning="Measure what tracing costs, see docs/sampling.md.")
+    cpu_budget: float | None = _field(
+        _share(),
+        None,
+        "The bridge's part of this process's CPU; above it one warning. Measures, as meter does.",
+    )
+    adaptive_budget: bool = _field(
+        _flag(),
+        default=False,
+        meaning="Sample less while the bridge is over cpu_budget (0.01 unless set), and more again.",
     )
     debug_throttle: str | None = _field(
         _credits(),

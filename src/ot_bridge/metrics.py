@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
@@ -21,9 +21,21 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 
 from ot_bridge import telemetry
 from ot_bridge.locks import fork_safe_lock
+from ot_bridge.meter import Measured
+from ot_bridge.meter import snapshot as measured_now
 from ot_bridge.version import __version__
 
-__all__ = ["INSTRUMENTS", "METER", "Instrument", "Series", "expose", "expose_at_import", "series_of"]
+__all__ = [
+    "INSTRUMENTS",
+    "MEASURES",
+    "METER",
+    "Instrument",
+    "Measure",
+    "Series",
+    "expose",
+    "expose_at_import",
+    "series_of",
+]
 
 METER: Final = "ot_bridge"
 
@@ -97,6 +109,15 @@ INSTRUMENTS: Final = (
         "Traces decided for want of room or time, spans unfinished or exported without their trace, failed callbacks",
         ("tail.",),
     ),
+    Instrument("ot_bridge.spans", "{span}", "Spans, by what became of them (meter)", ("spans.",), "ot_bridge.state"),
+    Instrument(
+        "ot_bridge.spans.dropped",
+        "{span}",
+        "Spans not recorded, lost, or not exported (meter)",
+        ("spans.dropped.<reason>",),
+        kind=None,
+    ),
+    Instrument("ot_bridge.budget", "{window}", "What the CPU budget found and did (meter)", ("meter.",)),
     Instrument("ot_bridge.redacted", "{value}", "Values redacted, by rule", ("redaction.<rule>",), kind=None),
     Instrument(
         "ot_bridge.redaction.dry_run",
@@ -117,6 +138,53 @@ INSTRUMENTS: Final = (
     Instrument("ot_bridge.setup.problems", "{problem}", "Settings, arguments and providers without effect", ("",)),
 )
 """Every instrument; a test holds that each counter has one, and one only."""
+
+
+class Measure(NamedTuple):
+    """One number of the meter."""
+
+    name: str
+    unit: str
+    meaning: str
+    read: Callable[[Measured], Iterable[tuple[float | None, dict[str, str]]]]
+    grows: bool = False
+
+
+def _paths(measured: Measured) -> Iterable[tuple[float | None, dict[str, str]]]:
+    return [(number, {"ot_bridge.path": path}) for path, number in measured.cpu_s.items()]
+
+
+def _parts(measured: Measured) -> Iterable[tuple[float | None, dict[str, str]]]:
+    return [(number, {"ot_bridge.lever": name}) for name, number in measured.parts.items()]
+
+
+MEASURES: Final = (
+    Measure("ot_bridge.cpu_seconds", "s", "CPU that the bridge took, by path", _paths, grows=True),
+    Measure(
+        "ot_bridge.export.wall_seconds",
+        "s",
+        "Time that exporting took, with all waiting",
+        lambda measured: [(measured.export_wall_s, {})],
+        grows=True,
+    ),
+    Measure(
+        "ot_bridge.cpu_share",
+        "1",
+        "The bridge's part of this process's CPU in the last window",
+        lambda measured: [(measured.share, {})],
+    ),
+    Measure(
+        "ot_bridge.us_per_span",
+        "us",
+        "CPU per span: recorded, with its export, and not recorded",
+        lambda measured: [
+            (measured.us_per_span, {"ot_bridge.recorded": "true"}),
+            (measured.us_per_dropped, {"ot_bridge.recorded": "false"}),
+        ],
+    ),
+    Measure("ot_bridge.budget.part", "1", "What the CPU budget leaves: 1 where it does not interfere", _parts),
+)
+"""Every number of :mod:`ot_bridge.meter`; there while it is on."""
 
 
 class Series(NamedTuple):
@@ -163,6 +231,9 @@ def expose(meter_provider: MeterProvider | None = None) -> None:
             meter.create_observable_up_down_counter(
                 f"{METER}.{name}", [partial(_observe_gauge, name)], unit="{span}", description=meaning
             )
+        for measure in MEASURES:
+            create = meter.create_observable_counter if measure.grows else meter.create_observable_gauge
+            create(measure.name, [partial(_observe_measure, measure)], unit=measure.unit, description=measure.meaning)
     except Exception:
         telemetry.warn_once("metrics.failed", "a meter provider did not take the counters", exc_info=True)
 
@@ -191,6 +262,13 @@ def _observe(instrument: Instrument, _: CallbackOptions) -> Iterable[Observation
 
 def _observe_gauge(name: str, _: CallbackOptions) -> Iterable[Observation]:
     return [Observation(number) for found, number in telemetry.gauges().items() if found == name]
+
+
+def _observe_measure(measure: Measure, _: CallbackOptions) -> Iterable[Observation]:
+    measured = measured_now()
+    if measured is None:
+        return []
+    return [Observation(number, attributes) for number, attributes in measure.read(measured) if number is not None]
 
 
 def _row_of(counter: str) -> tuple[str, dict[str, str]]:

@@ -20,8 +20,11 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
 
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
+from ot_bridge.meter import Meter
+from ot_bridge.metering import timed, timed_class
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules, summarize
+from ot_bridge.shedding import SHED
 from ot_bridge.span import BridgeSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
@@ -64,6 +67,7 @@ class SpanRecorder:
         self._is_random = getattr(tracer.id_generator, "is_trace_id_random", bool)  # since SDK 1.42
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
         self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
+        self._meter: Meter | None = None
 
     @classmethod
     def of(cls, tracer: trace_api.Tracer, settings: Settings) -> SpanRecorder | None:
@@ -71,7 +75,9 @@ class SpanRecorder:
         exact = type(tracer) is SdkTracer and all(hasattr(tracer, name) for name in _SHAPE)
         return cls(tracer, settings) if exact else None
 
-    def start(self, tracer: BridgeTracer, name: str, parent: Parent, tags: Any, start_ns: int | None) -> BridgeSpan:
+    def start(  # noqa: C901, PLR0912, PLR0915  (in one piece: each call would be one for every span)
+        self, tracer: BridgeTracer, name: str, parent: Parent, tags: Any, start_ns: int | None
+    ) -> BridgeSpan:
         """Start a span.
 
         Args:
@@ -81,9 +87,14 @@ class SpanRecorder:
             tags: its initial tags, as passed by the application.
             start_ns: when it started, None for now.
         """
+        meter, began_ns = self._meter, -1
+        if meter is not None and next(meter.ticks) >= meter.due:
+            began_ns = meter.begin()
         rules, sdk = self._rules, self._sdk
         otel_context, above, baggage, links, debug_id = parent
         if self._is_enabled is not None and not self._is_enabled():
+            if meter is not None:
+                next(meter.disabled)
             nowhere = above or SpanContext(0, 0, is_remote=False)
             return tracer._unsampled_class(tracer, name, BridgeSpanContext.of(nowhere, baggage), above)
         attributes: dict[str, Any] = {}
@@ -105,11 +116,22 @@ class SpanRecorder:
             (trace_id, span_id, False, flags, state or DEFAULT_TRACE_STATE, True, baggage, debug, None, None),
         )
         end_metrics = None if self._metrics is None else self._metrics.start_span(above, decision)
-        if decision is _DROP:
-            return tracer._unsampled_class(tracer, name, context, above)
+        if decision is not _SAMPLE:
+            if meter is not None:
+                # One by one, as this is all that most spans are under a head sampler.
+                if decision is not _DROP:
+                    next(meter.recorded_only)
+                elif attributes is SHED:
+                    next(meter.shed)
+                else:
+                    next(meter.unsampled if read[1] is not False else meter.refused)
+            if decision is _DROP:
+                unsampled = tracer._unsampled_class(tracer, name, context, above)
+                return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns, recorded=False)
 
         # The SDK's Span refuses to be called; filling the fields in one place is also what makes a span cheap.
-        span: RecordingSpan = _new_span(tracer._recording_class)
+        kind_of_span = tracer._recording_class
+        span: RecordingSpan = _new_span(kind_of_span if began_ns < 0 else timed_class(kind_of_span, meter))
         span._tracer = tracer
         span._rules = rules
         span._name = name
@@ -133,7 +155,12 @@ class SpanRecorder:
             rules.processor.on_start(span, parent_context=otel_context)
         except Exception:
             warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
-        return span
+        return span if began_ns < 0 else timed(span, meter, began_ns, recorded=True)
+
+    def measure(self, meter: Meter) -> None:
+        """Have the spans counted and timed from now on."""
+        self._rules.ended = meter.finished
+        self._meter = meter
 
     def promote(self, span: RecordingSpan, start_ns: int) -> None:
         """Begin to record a span that exists and was not recorded so far.
@@ -147,6 +174,8 @@ class SpanRecorder:
         span._resource = self._sdk.resource
         span._start_time = start_ns
         span._attributes = {}
+        if self._meter is not None:
+            next(self._meter.promoted)
         if rules.redact_start is not None:
             rules.redact_start(span)
         if rules.watches:
@@ -166,6 +195,8 @@ class SpanRecorder:
         ids: BridgeSpanContext = like._context
         span: RecordingSpan = _new_span(like._tracer._recording_class)
         span._is_summary = True
+        if self._meter is not None:
+            next(self._meter.promoted)
         span._tracer = like._tracer
         span._rules = rules
         span._name = f"{like._name} (collapsed)"

@@ -8,11 +8,11 @@ private writes. :mod:`ot_bridge.recorder` makes it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from time import time_ns
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
@@ -44,10 +44,11 @@ from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_key, clean_value, to_ns, to_text
 from ot_bridge.watch import Flood, Group, Unfinished
 
-__all__ = ["RECORDING_CLASSES", "RecordingSpan", "SpanRules", "summarize"]
+__all__ = ["RECORDING_CLASSES", "RecordingSpan", "SpanRules", "cleaner", "summarize"]
 
 _INT64: Final = range(-(2**63), 2**63)
 _UNSET: Final = Status()
+_ERROR_FIELDS: Final = frozenset({"error.object", "error.kind", "stack"})
 
 # On CPython 3.11 reading a member from its enum costs as much as setting a whole tag.
 _KIND, _ERROR, _PRIORITY, _INTEGER, _HTTP = Role.KIND, Role.ERROR, Role.PRIORITY, Role.INTEGER, Role.HTTP_STATUS
@@ -80,9 +81,13 @@ class SpanRules:
         self.tag_limit = _smaller(limits.max_span_attribute_length, settings.max_tag_value_length)
         self.log_limit = _smaller(limits.max_attribute_length, settings.max_tag_value_length)
         self.traceback_limit = _smaller(limits.max_attribute_length, settings.max_traceback_length)
+        self.clean_tag = cleaner(self.tag_limit, settings)
+        self.clean_field = cleaner(self.log_limit, settings)
+        self.ended: Iterator[int] | None = None
+        """Counts the spans that end, where there is a meter."""
+        self.terse = False
+        """Leave out logs that tell of no error: see :mod:`ot_bridge.shedding`."""
         self.debug_allowed: Callable[[str], bool] | None = None
-        self.clean_tag = _cleaner(self.tag_limit, settings)
-        self.clean_field = _cleaner(self.log_limit, settings)
         self.redactor = redactor_of(settings)
         self.redact = None if self.redactor is None else SpanRedactor(self.redactor).bridge_span
         self.unfinished = None if settings.find_unfinished is None else Unfinished(settings.find_unfinished)
@@ -100,7 +105,13 @@ def _unlimited(limit: int | None) -> int:
     return sys.maxsize if limit is None else limit
 
 
-def _cleaner(limit: int | None, settings: Settings) -> Callable[[Any], Any]:
+def cleaner(limit: int | None, settings: Settings) -> Callable[[Any], Any]:
+    """Return what cleans the values of tags or fields.
+
+    Args:
+        limit: characters kept, None for all.
+        settings: the bridge's settings.
+    """
     if limit is None and not settings.stringify_sequences:
         return clean_value
     return partial(clean_value, limit=limit, stringify_sequences=settings.stringify_sequences)
@@ -125,6 +136,7 @@ class _BridgeEvent(SdkEvent):
 class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases have __enter__ and _context
     """A span that is recorded. Made by the tracer, which fills the fields; processors get the object itself."""
 
+    _alike: ClassVar[set[type]]  # this class, and those that stand in for it: see ot_bridge.metering
     _rules: SpanRules
     _attributes: dict[str, Any]
     _kind: SpanKind = SpanKind.INTERNAL
@@ -185,6 +197,10 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             return self
         try:
             rules = self._rules
+            if rules.terse and not _tells_of_error(key_values):
+                with _lock:
+                    self._dropped_events += 1
+                return self
             name, attributes, exception, error_message = log_to_event(
                 key_values, rules.clean_field, rules.traceback_limit
             )
@@ -472,6 +488,8 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             count("span.finished_twice")
             return
         rules = self._rules
+        if rules.ended is not None:
+            next(rules.ended)
         try:
             self._settle()
             if self._record_end_metrics is not None:
@@ -562,6 +580,12 @@ for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does
 
 RECORDING_CLASSES: Final[set[type]] = {RecordingSpan}
 """The classes of recorded spans, for short ways: to ask an ABC with ``isinstance`` costs six times that."""
+
+RecordingSpan._alike = {RecordingSpan}
+
+
+def _tells_of_error(key_values: Any) -> bool:
+    return key_values.get("event") == "error" or not _ERROR_FIELDS.isdisjoint(key_values)
 
 
 def summarize(groups: Iterable[Group]) -> None:

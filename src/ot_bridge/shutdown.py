@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from ot_bridge import telemetry
 
-__all__ = ["flush_provider", "shutdown_processors", "shutdown_provider"]
+__all__ = ["flush_provider", "processors_of", "shutdown_processors", "shutdown_provider"]
 
 _LONGEST_S: Final = 86_400.0
 
@@ -35,7 +35,7 @@ def shutdown_provider(provider: object, timeout_s: float) -> bool:
     """
     timeout_s = _bound(timeout_s)
     _close_sampler(provider)
-    processors = _processors(provider)
+    processors = processors_of(provider)
     if processors is None:
         shutdown = getattr(provider, "shutdown", None)
         in_time = not callable(shutdown) or _run(shutdown, timeout_s, or_inline=True)
@@ -86,7 +86,7 @@ def _bound(timeout_s: float) -> float:
     return 0.0 if math.isnan(timeout_s) else min(max(0.0, timeout_s), _LONGEST_S)
 
 
-def _processors(provider: object) -> tuple[SpanProcessor, ...] | None:
+def processors_of(provider: object) -> tuple[SpanProcessor, ...] | None:
     """Find the processors of an SDK provider; None sends the caller to the public ``shutdown``."""
     found = getattr(getattr(provider, "_active_span_processor", None), "_span_processors", None)
     return tuple(_flat(found)) if isinstance(found, tuple) else None

@@ -99,6 +99,19 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "flood.spans": "spans beyond flood_limit of one name under one parent",
         "flood.collapsed": "spans that were not exported, but summed up (flood_collapse)",
         "flood.failed": "spans that could not be counted for a flood (warns once)",
+        "spans.started": "spans that the bridge started (meter)",
+        "spans.finished": "recorded spans that were finished (meter)",
+        "spans.promoted": "spans recorded that were not started so: by sampling.priority, for a flood (meter)",
+        "spans.recorded_only": "spans recorded and not sampled: for late_sampling or a tail sampler (meter)",
+        "spans.exported": "spans that exporters took, native ones among them (meter)",
+        "spans.dropped.<reason>": "spans not recorded or not sent: sampler, priority, disabled, head_shed (by the CPU "
+        "budget), queue_full, already_shutdown, export_failed; the tail sampler counts its own (meter)",
+        "spans.native.started": "spans that others started on the same provider, since SDK 1.40 (meter)",
+        "spans.native.finished": "recorded ones of these that were ended (meter)",
+        "meter.over_budget": "windows in which the bridge took more CPU than cpu_budget (warns once)",
+        "meter.floor": "windows in which spans would cost more than cpu_budget if none were recorded (warns once)",
+        "meter.lever.<name>": "changes of what the CPU budget leaves: rest, detail, head (the first one warns)",
+        "meter.failed.<where>": "measurements that failed and were given up (warns once for each)",
         "scope.closed_elsewhere": "scopes closed in another thread or task than they were opened in",
         "scope.closed_out_of_order": "scopes closed while one inside them was open",
         "scope.failed.finish": "spans that could not be finished with their scope (warns once)",
@@ -139,7 +152,12 @@ The single source: compat_matrix.md prints it, :mod:`ot_bridge.metrics` exposes 
 """
 
 GAUGES: Final[Mapping[str, str]] = MappingProxyType(
-    {"tail.buffered": "ended spans that a tail sampler holds until their trace is decided"}
+    {
+        "spans.queued": "ended spans that wait in the queues of batch processors (meter)",
+        "spans.queue_capacity": "how many these queues hold (meter)",
+        "spans.unfinished": "recorded spans of the bridge that are open, or were forgotten (meter)",
+        "tail.buffered": "ended spans that a tail sampler holds until their trace is decided",
+    }
 )
 """Every number that goes up and down, and what it is. Read where it is, when somebody asks: see :func:`watch`."""
 
@@ -182,6 +200,21 @@ def steps_of(names: tuple[str, ...]) -> Iterator[int]:
     """
     with _lock:
         return _steps.setdefault(names, itertools.count())
+
+
+def read_steps(name: str) -> int:
+    """Return where a counter of :func:`steps_of` stands, whatever was forgotten meanwhile."""
+    return int(repr(steps_of((name,)))[6:-1])
+
+
+def forget(prefix: str) -> None:
+    """Let the counters that begin so start anew, as in the child of a fork."""
+    with _lock:
+        for name in [name for name in _counters if name.startswith(prefix)]:
+            del _counters[name]
+        for names, steps in _steps.items():
+            if all(name.startswith(prefix) for name in names):
+                _bases[names] = int(repr(steps)[6:-1])
 
 
 def snapshot() -> Mapping[str, int]:

@@ -15,13 +15,14 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.trace import DEFAULT_TRACE_STATE, NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
 
-from ot_bridge import export
+from ot_bridge import export, meter
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext
 from ot_bridge.delegation import DelegatingScopeManager
 from ot_bridge.environment import wrong
 from ot_bridge.errors import CarrierError, CorruptedContextError, FormatError
+from ot_bridge.metering import MeteredScopeManager, is_wanted
 from ot_bridge.parents import Parent, active_parent, context_of, find_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
@@ -29,12 +30,14 @@ from ot_bridge.recording import RecordingSpan
 from ot_bridge.redacting import redactor_of
 from ot_bridge.sampling import build_throttler
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
+from ot_bridge.shedding import levers_of
 from ot_bridge.shortcuts import LONG_WAY
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_text, to_ns
 from ot_bridge.version import __version__
+from ot_bridge.watching import Watch
 from ot_bridge.wrapped import WrappedSpan
 from ot_bridge.yielding import YieldingTracer
 
@@ -45,6 +48,7 @@ _ARGUMENT: Final = "argument of BridgeTracer"
 _HTTP_HEADERS: Final = opentracing.Format.HTTP_HEADERS
 _TEXT_MAP: Final = opentracing.Format.TEXT_MAP
 _BINARY: Final = opentracing.Format.BINARY
+_DEFAULT_BUDGET: Final = 0.01
 _new_tuple: Final[Any] = tuple.__new__
 
 
@@ -110,7 +114,9 @@ class BridgeTracer(opentracing.Tracer):
         self._propagator = MixedFleetPropagator(settings=self.settings)
         self._write_plain, self._read_plain = self._propagator.write_plain, self._propagator.read_plain
         self._redactor = redactor_of(self.settings)  # for spans that the bridge does not record
-        manager = BridgeScopeManager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
+        self._meter = meter.of_process() if is_wanted(self.settings) else None
+        own_manager = BridgeScopeManager if self._meter is None else MeteredScopeManager
+        manager = own_manager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
         super().__init__(manager)
         self._manager = manager
         self._bind(trace_api.get_tracer_provider() if tracer_provider is None else tracer_provider)
@@ -335,9 +341,21 @@ class BridgeTracer(opentracing.Tracer):
         if self._recorder is not None and self.settings.flood_collapse and self._recorder._rules.flood is not None:
             self._propagator.tell_sent(self._recorder._rules.flood.refer)
             self._write_plain = self._propagator.write_plain
+        if self._meter is not None and self._recorder is not None:
+            self._measure(self._meter, self._recorder)
         if self._recorder is None and not isinstance(self._otel_tracer, trace_api.NoOpTracer | trace_api.ProxyTracer):
             kind = type(self._otel_tracer).__qualname__
             warn_once(f"tracer.wrapped.{kind}", "the spans of %s are wrapped: it is not the SDK's own tracer", kind)
+
+    def _measure(self, measuring: meter.Meter, recorder: SpanRecorder) -> None:
+        recorder.measure(measuring)
+        self._watch = Watch(self._provider, measuring, self._otel_tracer)
+        self._levers = levers_of(recorder, self._watch.processors())  # the meter itself keeps nobody alive
+        for lever in self._levers:
+            measuring.add_lever(lever)
+        adaptive, budget = self.settings.adaptive_budget, self.settings.cpu_budget
+        if budget is not None or adaptive:
+            measuring.keep_under(_DEFAULT_BUDGET if budget is None else budget, adaptive=adaptive)
 
     def _may_force(self, name: str) -> bool:
         return self._debug_allowed is None or self._debug_allowed(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from ot_bridge.jaeger_client.utils import ErrorReporter
 from ot_bridge.jaeger_config.addresses import host_of, otlp_endpoint
 from ot_bridge.sampling.tail import in_front_of, rules_of
 from ot_bridge.telemetry import warn_once
+from ot_bridge.watching import queue_of
 
 __all__ = [
     "DEFAULT_FLUSH_INTERVAL",
@@ -185,7 +185,7 @@ class Reporter(BaseReporter):
     def report_span(self, span: Span) -> None:
         face = otel_face(span)
         for processor in self.processors:
-            queue = _queue_of(processor)
+            queue = queue_of(processor)
             if queue is not None and len(queue) == queue.maxlen:
                 self.metrics.reporter_dropped(1)
             processor.on_end(face)
@@ -195,7 +195,7 @@ class Reporter(BaseReporter):
 
     def queue_length(self) -> int:
         """Return how many spans are waiting."""
-        return sum(len(_queue_of(processor) or ()) for processor in self.processors)
+        return sum(len(queue_of(processor) or ()) for processor in self.processors)
 
 
 class CompositeReporter(BaseReporter):
@@ -299,10 +299,3 @@ def _batch_values(queue: int | None, batch: int | None, flush_interval_s: float 
     if flush_interval_s:
         values["OTEL_BSP_SCHEDULE_DELAY"] = max(1, round(flush_interval_s * 1000))
     return {name: str(value) for name, value in values.items() if value is not None}
-
-
-def _queue_of(processor: SpanProcessor) -> deque[ReadableSpan] | None:
-    """Return the queue of the SDK's batch processor, None where there is no such thing: then nothing is counted."""
-    behind = getattr(processor, "next_processor", processor)  # a tail sampler may stand in front
-    queue = getattr(getattr(behind, "_batch_processor", None), "_queue", None)
-    return queue if isinstance(queue, deque) else None

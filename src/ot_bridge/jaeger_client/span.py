@@ -258,6 +258,7 @@ for _name in READ_ONLY:
         setattr(RecordedSpan, _name, _Readable(getattr(RecordingSpan, _name).fget))
 
 RECORDING_CLASSES.add(RecordedSpan)
+RecordedSpan._alike = {RecordedSpan}
 
 
 class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
@@ -291,7 +292,7 @@ class SpanView(Span, WrappedSpan):
 
 def otel_face(span: Any) -> Any:
     """Return what OpenTelemetry's processors are given for a span: all of its state, and times in nanoseconds."""
-    if type(span) is not RecordedSpan:
+    if type(span) not in RecordedSpan._alike:
         return span
     if span._face is not None:
         return span._face

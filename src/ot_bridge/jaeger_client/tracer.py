@@ -244,7 +244,7 @@ class Tracer(BridgeTracer):
             if listed and isinstance(child_of, BridgeSpanContext) and not child_of.is_valid:
                 child_of, ignore_active_span = None, True  # the first reference is the parent then
         span: Any = super().start_span(operation_name, child_of, references, read, start_time, ignore_active_span)
-        if type(span) is RecordedSpan:
+        if type(span) in RecordedSpan._alike:
             span._seen_tags, span._seen_logs = [], []
             if tags is not None:
                 see_initial(span, tags)
@@ -447,8 +447,8 @@ class _FacedProcessor(SpanProcessor):
         if not self._is_plain():
             self._processor._on_ending(otel_face(span))
 
-    def on_end(self, span: ReadableSpan) -> None:
-        if type(span) is not RecordedSpan:
+    def on_end(self, span: Any) -> None:
+        if type(span) not in RecordedSpan._alike:
             self._processor.on_end(span)
             return
         if self._is_plain():
