@@ -19,7 +19,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
-from spans import as_dict
 
 import ot_bridge
 from ot_bridge import BridgeTracer, Settings, meter, metrics, telemetry
@@ -29,6 +28,7 @@ from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
 from ot_bridge.sampling.tail import TailSamplingProcessor
 from ot_bridge.shedding import HEAD_SHED
 from ot_bridge.watching import WatchedExporter, queue_of
+from spans import as_dict
 
 needs_sdk_metrics = pytest.mark.skipif(
     not hasattr(TracerProvider(shutdown_on_exit=False).get_tracer("x"), "_tracer_metrics"),
@@ -450,9 +450,7 @@ def test_budget_is_warned_of_once(measuring: Meter, clocks: Clocks, caplog: pyte
     assert found.parts == {"head": 1.0}
 
 
-def test_adaptive_budget_is_kept_and_let_go(
-    measuring: Meter, clocks: Clocks, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_adaptive_budget_is_kept_and_let_go(measuring: Meter, clocks: Clocks, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ot_bridge")
     tracer = metered(TracerProvider(shutdown_on_exit=False), adaptive_budget=True)
     shares, parts = [], []
@@ -663,19 +661,19 @@ core._WINDOW_NS = 200_000_000
 
 class Busy(SpanExporter):
     def export(self, spans):
-        until = time.thread_time() + 20e-6 * len(spans)
+        until = time.thread_time() + 50e-6 * len(spans)
         while time.thread_time() < until:
             pass
         return SpanExportResult.SUCCESS
 
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(BatchSpanProcessor(Busy(), schedule_delay_millis=50))
-tracer = ot_bridge.BridgeTracer(provider, settings=ot_bridge.Settings(adaptive_budget=True, cpu_budget=0.2))
+tracer = ot_bridge.BridgeTracer(provider, settings=ot_bridge.Settings(adaptive_budget=True, cpu_budget=0.15))
 
 def request():
     with tracer.start_active_span("request", tags={"a": 1}):
         x = 0
-        for i in range(400):
+        for i in range(3000):
             x += i
 
 shares = []
@@ -696,9 +694,8 @@ def test_busy_process_comes_under_its_budget() -> None:
     first, later, part, number = map(float, done.stdout.split())
     assert number > 5
     assert first > 0.2
-    assert part < 1
-    # The budget is a fifth; starting spans alone may cost more than that on a machine that has other work.
-    assert later < first
+    assert 0.01 < part < 0.9
+    assert 0.03 < later < 0.2  # the budget is 0.15
 
 
 def test_door_shows_the_meter() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class Run(NamedTuple):
 
 def simulate(rates: Iterable[float], seed: int, rule: str = "inversion") -> Run:
     """Run a process with one core's CPU under a rule; what is measured of the costs is wrong by 15%."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
     budget, part, used, parts = Budget(SHARE), 1.0, [], []
     for rate in rates:
         share = rate * (part * RECORDED_S + (1 - part) * DROPPED_S)
@@ -89,7 +90,7 @@ def test_part_goes_down_at_once_and_up_by_a_quarter() -> None:
         budget.step(Window(5, 5, started, RECORDED_S, DROPPED_S, 0)).parts[-1] for started in [10_000, *[500] * 20]
     ]
     assert parts[0] == pytest.approx((0.009 / 2000 - DROPPED_S) / (RECORDED_S - DROPPED_S))
-    rises = [later / earlier for earlier, later in zip(parts, parts[1:], strict=False)]
+    rises = [later / earlier for earlier, later in itertools.pairwise(parts)]
     assert max(rises) == pytest.approx(1.25)
     assert min(rises) >= 1
     assert parts[-1] == 1
@@ -146,7 +147,7 @@ def test_levers_are_let_go_from_the_last_one_on() -> None:
         gains = [Gain(rest * part[0]), Gain(detail, gradual=False)]
         history.append(budget.step(Window(5, 5, rate * 5, cost, DROPPED_S, 0), gains).parts)
     assert history[-1] == (1, 1, 1)
-    for parts, later in zip(history, history[1:], strict=False):
+    for parts, later in itertools.pairwise(history):
         if later[1] > parts[1]:
             assert later[2] == 1
         if later[0] > parts[0]:

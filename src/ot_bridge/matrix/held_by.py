@@ -225,6 +225,15 @@ SETTINGS: Final[Tests] = {
         "test_tail_loopback::test_every_error_and_every_slow_request_arrives",
     ),
     "debug_throttle": ("test_sampling_throttling::test_forced_trace_is_paid_for",),
+    "meter": (
+        "test_meter::test_each_of_its_settings_switches_it_on",
+        "test_meter::test_spans_are_counted_by_what_became_of_them",
+    ),
+    "cpu_budget": ("test_meter::test_budget_is_warned_of_once",),
+    "adaptive_budget": (
+        "test_meter::test_adaptive_budget_is_kept_and_let_go",
+        "test_meter_model::test_step_of_the_load_is_over_the_budget_for_one_window",
+    ),
     "late_sampling": ("test_rationale::test_late_sampling_exports_what_was_asked_for_after_the_start",),
     "stringify_sequences": ("test_values::test_stringify_sequences_gives_the_text_that_jaeger_sent",),
     "max_tag_value_length": ("test_values::test_max_tag_value_length_cuts",),

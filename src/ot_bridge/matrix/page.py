@@ -19,6 +19,8 @@ from ot_bridge.matrix import held_by
 from ot_bridge.matrix.api import API_RULES, CARRIER_RULES
 from ot_bridge.matrix.dropin import DROPIN_RULES, SURFACE_TESTS
 from ot_bridge.matrix.peer_tables import peer_parts
+from ot_bridge.meter import PATHS
+from ot_bridge.metrics import MEASURES, METER
 from ot_bridge.not_carried import NOT_CARRIED
 from ot_bridge.parents import REFERENCE_RULES
 from ot_bridge.propagator import MixedFleetPropagator
@@ -98,6 +100,7 @@ def _sections() -> Iterable[tuple[str, str]]:
     yield "What the drop-in for jaeger_client does not do", _dropin()
     rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
+    yield "Measures", _measures()
 
 
 def _tags() -> str:
@@ -296,6 +299,14 @@ def _tail() -> str:
     ]
     head = ("Item of Settings.tail", "What it takes", "What it does", "In ot_bridge.tail.policy", "Held by")
     return "In the order in which they are asked; see [docs/sampling.md](docs/sampling.md).\n\n" + _table(head, rows)
+
+
+def _measures() -> str:
+    metrics = [(_code(one.name), one.unit, one.meaning) for one in MEASURES]
+    gauges = [(_code(f"{METER}.{name}"), "{span}", meaning) for name, meaning in telemetry.GAUGES.items()]
+    paths = _table(("`ot_bridge.path`", "What is timed"), [(_code(path), meaning) for path, meaning in PATHS.items()])
+    table = _table(("Metric", "Unit", "What it is"), [*metrics, *sorted(gauges)])
+    return f"With `meter` or a `cpu_budget`, from `ot_bridge.meter.snapshot()`; and gauges.\n\n{table}\n{paths}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
