@@ -29,6 +29,17 @@ SAYS = {
         r"          baggage, three hops on: \{'tenant': 'acme & sons'\}",
         r"one trace: True in 4 services",
     ],
+    "jaeger_client_import": [
+        r"request id [0-9a-f]{1,16}",
+        r"charge: isinstance\(span, Span\)=True, flags 1, parent None",
+        r"tags \{'order': 7, 'sampler.type': 'const', 'sampler.param': True\}",
+        r"sent on traceparent uber-trace-id",
+    ],
+    "keep_errors": [
+        r"of 10,000 requests, 10 failed and 10 were slow",
+        r"kept for an error: 10, for being slow: 10",
+        r"one percent of the others, about: True",
+    ],
     "export_anywhere": [
         r"OpenTelemetry Collector",
         r"  arrived at /v1/traces: \['charge'\] from shop",
