@@ -269,3 +269,36 @@ def test_prometheus_metrics_have_names_and_labels_as_from_jaeger_client() -> Non
             }
         )
     assert found[1] == found[0]
+
+
+# --- with a tail sampler
+
+
+def test_tail_sampler_decides_on_what_the_reporter_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OT_BRIDGE_TAIL", "errors,rest:0")
+    with http_collector() as (url, arrivals):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        logged = InMemoryReporter()
+        reporter = CompositeReporter(Reporter(LocalAgentSender("localhost", 1, 1)), logged)
+        tracer = Config(CONST, service_name="shop").create_tracer(reporter, ConstSampler(True))
+        for number in range(20):
+            with tracer.start_active_span(f"root {number}"), tracer.start_active_span(f"child {number}") as scope:
+                if number == 7:
+                    scope.span.set_tag("error", True)
+                if number == 8:
+                    scope.span.set_tag("sampling.priority", 0)
+        tracer.close()
+    assert sorted(name for arrival in arrivals for name in arrival.span_names) == ["child 7", "root 7"]
+    assert len(logged.get_spans()) == 39  # a reporter of another kind is given every sampled span, as ever
+    counted = {name: number for name, number in telemetry.snapshot().items() if name.startswith("tail.")}
+    assert counted == {"tail.decided.dropped.baseline": 19, "tail.decided.kept.error": 1}
+
+
+def test_promote_local_beside_jaegers_sampler_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OT_BRIDGE_TAIL", "errors,rest:0,promote_local")
+    Reporter(LocalAgentSender("localhost", 1, 1)).close()
+    assert [record.getMessage() for record in caplog.records if "promote_local" in record.getMessage()] == [
+        "promote_local has no effect here: what jaeger_client's sampler does not choose is not recorded"
+    ]

@@ -109,3 +109,10 @@ def test_demo_is_as_the_readme_shows_it() -> None:
     assert done.returncode == 0, done.stdout
     (shown,) = re.findall(r"^```\n(A shop's .*?)^```$", READ["README.md"], flags=re.DOTALL | re.MULTILINE)
     assert rows(shown) == rows(done.stdout)
+
+
+def test_every_knob_of_sampling_is_on_its_page() -> None:
+    knobs = re.compile("sampler|late_sampling|debug_throttle|tail|meter|.*_budget|find_unfinished|flood_.*|redact.*")
+    names = [setting.name for setting in SETTINGS if knobs.fullmatch(setting.name)]
+    assert len(names) > 15
+    assert [name for name in names if f"`{name}`" not in READ["docs/sampling.md"]] == []

@@ -219,9 +219,12 @@ class _Referring(SpanProcessor):
 
 
 def _watch_native(provider: TracerProvider, propagator: MixedFleetPropagator, tracer: BridgeTracer) -> None:
-    propagator.sent = refer = tracer._propagator.sent
+    refer = tracer._propagator.sent
+    if refer is None:
+        return
+    propagator.tell_sent(refer)
     add = getattr(provider, "add_span_processor", None)
-    if refer is not None and add is not None:
+    if add is not None:
         add(_Referring(refer))
 
 

@@ -28,7 +28,7 @@ from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
 from ot_bridge.redacting import redactor_of
-from ot_bridge.sampling.throttling import RemoteThrottler
+from ot_bridge.sampling import build_throttler
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.shedding import levers_of
 from ot_bridge.shortcuts import LONG_WAY
@@ -95,7 +95,7 @@ class BridgeTracer(opentracing.Tracer):
     _unsampled_class: type[UnsampledSpan] = UnsampledSpan
     _wrapped_class: type[WrappedSpan] = WrappedSpan
 
-    _throttler: RemoteThrottler | None = None
+    _throttler: Any = None  # a RemoteThrottler, whose module asks for an HTTP client
     _debug_allowed: Callable[[str], bool] | None = None  # asked with the operation name before a trace is forced here
     _owns_provider = False  # install() builds a provider, and close() then shuts it down
 
@@ -333,7 +333,8 @@ class BridgeTracer(opentracing.Tracer):
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
         if self.settings.debug_throttle is not None and self._throttler is None:
             attributes = getattr(getattr(provider, "resource", None), "attributes", None) or {}
-            self._throttler = RemoteThrottler(self.settings.debug_throttle, str(attributes.get(SERVICE_NAME, "")))
+            name = str(attributes.get(SERVICE_NAME, ""))
+            self._throttler = build_throttler(self.settings.debug_throttle, service_name=name)
             self._debug_allowed = self._throttler.is_allowed
         if self._recorder is not None:
             self._recorder._rules.debug_allowed = self._debug_allowed

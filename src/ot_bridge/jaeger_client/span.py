@@ -135,7 +135,7 @@ class Span(BridgeSpan):
         rules = self.tracer._seen_redactor
         seen = (*(self._seen_first or {}).items(), *self._added_tags, *(self._seen_tags or ()))
         if rules is not None:
-            seen = tuple((key, rules.value(to_text(key), value)) for key, value in seen)
+            seen = tuple((key, rules.value(thrift.text_of(key), value)) for key, value in seen)
         return [thrift.make_tag(key, value, *limits) for key, value in seen]
 
     @tags.setter
@@ -151,7 +151,7 @@ class Span(BridgeSpan):
         for at, fields in self._seen_logs or ():
             shown: Mapping[Any, Any] = fields
             if rules is not None:
-                named = {to_text(key): value for key, value in fields.items()}
+                named = {thrift.text_of(key): value for key, value in fields.items()}
                 shown = rules.event(to_text(named.get("event")), named)
             tags = [thrift.make_tag(key, value, *limits) for key, value in shown.items()]
             logs.append(Log((to_ns(at) or 0) // 1000, tags))

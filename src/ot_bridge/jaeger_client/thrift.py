@@ -57,7 +57,7 @@ def plain_value(value: Any, max_traceback_length: int = MAX_TRACEBACK_LENGTH) ->
         return _Traceback("".join(traceback.format_tb(value))[:max_traceback_length])
     if kind.__name__ == "bool":  # numpy's, which Jaeger took for one by its name
         return bool(value)
-    return _text(value)
+    return text_of(value)
 
 
 def make_tag(
@@ -70,12 +70,13 @@ def make_tag(
     value = plain_value(value, max_traceback_length)
     cut = max_traceback_length if isinstance(value, _Traceback) else max_length
     name, kind = _FIELDS.get(type(value), ("vStr", TagType.STRING))
-    tag = Tag(key=_text(key), vType=kind)
+    tag = Tag(key=text_of(key), vType=kind)
     setattr(tag, name, str(value[:cut]) if isinstance(value, str) else value)
     return tag
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return the text that Jaeger made of a key, or of a value that is no number."""
     try:
         # Not decoded: Jaeger's own word for bytes is their repr.
         return repr(value) if isinstance(value, bytes | bytearray) else str(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ot_bridge.environment import VARIABLE, wrong
 from ot_bridge.sampler_specs import SamplerSpec, SpecError, read_argument, read_spec
@@ -24,6 +24,9 @@ from ot_bridge.sampling.decisions import (
     RateLimiting,
 )
 from ot_bridge.sampling.tail import TailDecision, TailSamplingProcessor
+
+if TYPE_CHECKING:
+    from ot_bridge.sampling.throttling import RemoteThrottler
 
 __all__ = [
     "BUILDERS",
@@ -40,6 +43,7 @@ __all__ = [
     "build",
     "build_decider",
     "build_from_variable",
+    "build_throttler",
 ]
 
 
@@ -114,3 +118,10 @@ def build_from_variable(name: str, argument: str | None, *, service_name: str) -
     except SpecError as error:
         raise wrong("OTEL_TRACES_SAMPLER_ARG", error.found or "", VARIABLE, error.wanted, error.known) from None
     return JaegerSampler(build_decider(read, service_name=service_name))
+
+
+def build_throttler(endpoint: str, *, service_name: str) -> RemoteThrottler:
+    """Return a throttler that asks for credits there, see :class:`ot_bridge.sampling.throttling.RemoteThrottler`."""
+    from ot_bridge.sampling.throttling import RemoteThrottler
+
+    return RemoteThrottler(endpoint, service_name)
