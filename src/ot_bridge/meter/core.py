@@ -23,8 +23,9 @@ from ot_bridge.meter.tally import Moment, Tally
 
 __all__ = ["STRIDE", "Lever", "Measured", "Meter"]
 
-STRIDE: Final = 128
+STRIDE: Final = 512
 """One span in so many is timed, on the average; which ones is drawn."""
+_FIRST: Final = 64  # the first ones come earlier: a process need not live long
 _BURST: Final = 16
 # Code that has not run for a while is slow, and what is measured is not to be: so many in a row.
 
@@ -127,7 +128,7 @@ class Meter:
 
     def _begin(self) -> None:
         """Start with nothing measured."""
-        self.due = telemetry.read_steps("spans.started") + self._draw(self._stride) - 1
+        self.due = telemetry.read_steps("spans.started") + self._draw(min(self._stride, _FIRST)) - 1
         """The number of the next span to time."""
         now = self._now()
         self._tally = Tally(now)
