@@ -756,8 +756,8 @@ def test_processor_behind_is_told_of_the_start_at_once_and_of_the_end_later() ->
     stage.end(stage.start("child", root))
     assert dict(root.attributes) == {"seen": True}
     stage.end(root, error=True)
-    told = [("start", "root"), ("start", "child"), ("ending", "child"), ("ending", "root")]
-    assert behind.calls == [*told, ("end", "child"), ("end", "root")]
+    ending = [("ending", "child"), ("ending", "root")] * hasattr(SpanProcessor, "_on_ending")  # since SDK 1.40
+    assert behind.calls == [("start", "root"), ("start", "child"), *ending, ("end", "child"), ("end", "root")]
 
 
 def test_processor_behind_that_fails_loses_no_other_span(caplog: pytest.LogCaptureFixture) -> None:
