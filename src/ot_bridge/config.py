@@ -239,17 +239,23 @@ def _percent(text: str) -> float | None:
     return None if found is None else float(found[1]) / (100 if found[2] else 1)
 
 
-def _sampler() -> Kind:
+def _spec(read: Callable[[object], object], wanted: str) -> Kind:
+    """Take a text that ``read`` can read, as it stands, or None."""
+
     def accept(value: object) -> object:
         if value is None:
             return None
         try:
-            read_spec(value)
+            read(value)
         except SpecError as reason:
             raise _RejectedError(reason.found, reason.wanted, reason.known) from None
         return value
 
-    return Kind(f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER", accept, _none_or_text)
+    return Kind(wanted, accept, _none_or_text)
+
+
+def _sampler() -> Kind:
+    return _spec(read_spec, f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER")
 
 
 def _credits() -> Kind:
@@ -269,16 +275,7 @@ def _credits() -> Kind:
 
 
 def _tail() -> Kind:
-    def accept(value: object) -> object:
-        if value is None:
-            return None
-        try:
-            read_tail(value)
-        except SpecError as reason:
-            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
-        return value
-
-    return Kind(f"{TAIL_FORM}; None (in a variable none) for no tail sampling", accept, _none_or_text)
+    return _spec(read_tail, f"{TAIL_FORM}; None (in a variable none) for no tail sampling")
 
 
 def _rules(read_rule: Callable[[object], KeyRule | ValueRule], form: str, separator: str) -> Kind:

@@ -7,15 +7,12 @@ import logging
 import os
 import random
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
-from opentelemetry.sdk.trace.sampling import Sampler as OtelSamplerApi
-from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.trace import TracerProvider as TracerProviderApi
 from opentracing.ext import tags as ext_tags
 from opentracing.propagation import Format, UnsupportedFormatException
@@ -57,6 +54,7 @@ from ot_bridge.jaeger_client.utils import local_ip
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
 from ot_bridge.redacting import protect
+from ot_bridge.sampling import Decider, JaegerSampler
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.tracer import BridgeTracer
 from ot_bridge.values import clean_key, clean_value
@@ -208,7 +206,7 @@ class Tracer(BridgeTracer):
         provider = build_provider(
             service_name,
             lambda: (_ToReporter(self),),
-            sampler=_AskedSampler(self),
+            sampler=_PresentSampler(self),
             resource=_resource_of(self.tags, max_tag_value_length),
         )
         super().__init__(
@@ -379,36 +377,25 @@ class TracerMetrics:
         self.spans_finished = counter("jaeger:finished_spans")
 
 
-class _AskedSampler(OtelSamplerApi):
-    """Asks the tracer's present sampler about the traces that start here; all others keep their decision."""
+class _PresentSampler(JaegerSampler):
+    """Asks the sampler that the tracer has at the moment: it can be swapped while the tracer runs."""
 
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__(_PresentDecision(tracer))
+        self._tracer = tracer
+
+    def get_description(self) -> str:
+        return f"jaeger_client({self._tracer.sampler})"
+
+
+class _PresentDecision(Decider):
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Any = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        above = get_current_span(parent_context).get_span_context()
-        if above.is_valid:
-            decision = Decision.RECORD_AND_SAMPLE if above.trace_flags.sampled else Decision.DROP
-            return SamplingResult(decision, attributes, above.trace_state)
-        sampled, tags = self.decide_root(trace_id, name)
-        if not sampled:
-            return SamplingResult(Decision.DROP)
-        return SamplingResult(Decision.RECORD_AND_SAMPLE, {**(attributes or {}), **tags})
-
-    def decide_root(self, trace_id: int, name: str) -> tuple[bool, dict[str, Any]]:
-        """Return the sampler's decision; what :mod:`ot_bridge.recorder` asks instead of :meth:`should_sample`."""
+    def decide(self, trace_id: int, operation: str) -> tuple[bool, Any]:
         try:
             sampler = self._tracer.sampler
-            sampled, tags = sampler.is_sampled(trace_id, name)
+            sampled, tags = sampler.is_sampled(trace_id, operation)
             if not sampled or type(sampler) in OWN_SAMPLERS:
                 return sampled, tags
             return True, {clean_key(key): clean_value(value) for key, value in tags.items()}
@@ -416,8 +403,8 @@ class _AskedSampler(OtelSamplerApi):
             warn_once("dropin.sampler", "the sampler failed; the trace is not sampled", exc_info=True)
             return False, {}
 
-    def get_description(self) -> str:
-        return f"jaeger_client({self._tracer.sampler})"
+    def _parts(self) -> dict[str, object]:
+        return {"sampler": str(self._tracer.sampler)}
 
 
 class _FacedProcessor(SpanProcessor):
