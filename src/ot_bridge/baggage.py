@@ -9,12 +9,13 @@ changes can be put together.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from opentelemetry.context import Context
 
 from ot_bridge.context import BAGGAGE_KEY, BridgeSpanContext
+from ot_bridge.dict_view import DictView
 from ot_bridge.values import clean_key, to_text
 
 __all__ = ["ChangedBaggage", "LiveBaggage", "Owner", "baggage_of", "live", "texts"]
@@ -28,10 +29,10 @@ class Owner(Protocol):
     _context: BridgeSpanContext
 
 
-class LiveBaggage(dict[str, Any]):
+class LiveBaggage(DictView):
     """A read-only view of one span's baggage, in the shape that OpenTelemetry's baggage API asks for: a dict.
 
-    The dict itself is empty; every read goes to the owner's present, immutable items.
+    Every read goes to the owner's present, immutable items.
     """
 
     __slots__ = ("owner",)
@@ -45,51 +46,10 @@ class LiveBaggage(dict[str, Any]):
         now = self._now()
         return ChangedBaggage(now, now)
 
-    def __getitem__(self, key: str) -> Any:
-        return self._now()[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self._now().get(key, default)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._now()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._now())
-
-    def __len__(self) -> int:
-        return len(self._now())
-
-    def keys(self) -> KeysView[str]:  # type: ignore[override]
-        return self._now().keys()
-
-    def values(self) -> ValuesView[Any]:  # type: ignore[override]
-        return self._now().values()
-
-    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
-        return self._now().items()
-
-    def __eq__(self, other: object) -> bool:
-        return self._now() == other
-
-    def __ne__(self, other: object) -> bool:
-        return self._now() != other
-
-    __hash__ = None
-
-    def __or__(self, other: Any) -> Any:
-        return self._now() | other
-
-    def __ror__(self, other: Any) -> Any:
-        return other | self._now()
-
-    def __repr__(self) -> str:
-        return repr(self._now())
-
 
 def live(owner: Owner) -> LiveBaggage:
     """Return the live view of a span's baggage."""
-    view: LiveBaggage = dict.__new__(LiveBaggage)  # one for each activation: no frame for a constructor
+    view: LiveBaggage = dict.__new__(LiveBaggage)
     view.owner = owner
     return view
 

@@ -38,22 +38,24 @@ __all__ = [
     "debug_state",
     "foreign_context",
     "get_current",
+    "reset",
 ]
 
 
-def _current_context() -> tuple[Callable[[], Context], Callable[[Context], object]]:
-    """Return how to get and to set the current Context: on its variable where it is a plain one, else by the API.
+def _current_context() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], object]]:
+    """Return how to get, set and reset the current Context: on its variable where it is a plain one, else by the API.
 
     The API takes two frames more for each; an active span needs five of them.
     """
     runtime = getattr(otel_context, "_RUNTIME_CONTEXT", None)
     variable = getattr(runtime, "_current_context", None)
     if type(runtime) is ContextVarsRuntimeContext and isinstance(variable, ContextVar):
-        return variable.get, variable.set
-    return otel_context.get_current, otel_context.attach
+        return variable.get, variable.set, variable.reset
+    # The API's own detach logs a traceback where the runtime's raises ValueError.
+    return otel_context.get_current, otel_context.attach, getattr(runtime, "detach", otel_context.detach)
 
 
-get_current, attach = _current_context()
+get_current, attach, reset = _current_context()
 
 # The keys are private names; a span, or an item, set in an empty Context shows them.
 SPAN_KEY: Final[str] = next(iter(set_span_in_context(INVALID_SPAN, Context())))

@@ -9,7 +9,15 @@ from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, get_current
-from ot_bridge.scope import SCOPE_KEY, BridgeScope, BridgeScopeManager, live_context, native_on_top, otel_side
+from ot_bridge.scope import (
+    SCOPE_KEY,
+    BridgeScope,
+    BridgeScopeManager,
+    live_context,
+    native_on_top,
+    otel_side,
+    scope_of,
+)
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
@@ -89,10 +97,10 @@ class DelegatingScopeManager(BridgeScopeManager):
             return context, native
         scope = getattr(theirs, _OURS, None)
         if isinstance(scope, _DelegatedScope) and scope.context is not None:
-            return (context if context.get(SCOPE_KEY) is scope else scope.context), scope._otel_span
+            return (context if scope_of(context) is scope else scope.context), scope._otel_span
         bare = {key: value for key, value in context.items() if key not in (SPAN_KEY, SCOPE_KEY)}
         if theirs is None or theirs.span is None:
-            if context.get(SCOPE_KEY) is not None:
+            if scope_of(context) is not None:
                 bare.pop(BAGGAGE_KEY, None)  # of a scope that their manager does not know here
             return Context(bare), None
         span, baggage = otel_side(theirs.span)  # activated in their manager, past the tracer

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ot_bridge.config import Settings
 from ot_bridge.meter import Meter
-from ot_bridge.recording import RECORDING_CLASSES, RecordingSpan
+from ot_bridge.recording import RecordingSpan
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
+from ot_bridge.span import OWN_CLASSES
 
 if TYPE_CHECKING:
     from ot_bridge.span import BridgeSpan
@@ -68,7 +69,7 @@ def _made(plain: type[RecordingSpan], meter: Meter | None) -> Any:
     shown = {"__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__}
     meta: Any = type(plain)
     made = meta(plain.__name__, (plain,), {**shown, **methods, "_meter": meter})
-    RECORDING_CLASSES.add(made)
+    OWN_CLASSES.add(made)
     plain._alike.add(made)
     _TIMED.add(made)
     _classes[plain, meter] = made
@@ -126,7 +127,7 @@ class MeteredScopeManager(BridgeScopeManager):
         kind = type(span)
         if kind in _TIMED:
             return _TimedScope(self, span, finish_on_close)
-        return BridgeScope(self, span if kind in RECORDING_CLASSES else self._seen(span), finish_on_close)
+        return BridgeScope(self, span if kind in OWN_CLASSES else self._seen(span), finish_on_close)
 
 
 class _TimedScope(BridgeScope):

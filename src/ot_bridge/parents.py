@@ -14,12 +14,11 @@ from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 
-from ot_bridge.baggage import LiveBaggage, baggage_of, texts
+from ot_bridge.baggage import baggage_of, texts
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context, get_current
 from ot_bridge.propagator import debug_id_of, refused_of
-from ot_bridge.recording import RECORDING_CLASSES
-from ot_bridge.scope import BridgeScopeManager
-from ot_bridge.span import BridgeSpan
+from ot_bridge.scope import BridgeScopeManager, ScopeContext
+from ot_bridge.span import OWN_CLASSES, BridgeSpan
 from ot_bridge.telemetry import count
 
 __all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent"]
@@ -27,6 +26,7 @@ __all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_par
 _NONE: Final[dict[str, str]] = {}
 _CHILD_OF: Final = opentracing.ReferenceType.CHILD_OF
 _FOLLOWS_FROM: Final = opentracing.ReferenceType.FOLLOWS_FROM
+_new_tuple: Final[Any] = tuple.__new__
 
 REFERENCE_RULES: Final = (
     ("child_of", "the parent, whatever else is given; no link"),
@@ -99,21 +99,17 @@ def find_parent(
     return parent._replace(links=_links(referred, parent.span_context))
 
 
-def _new_parent(context: Context, above: SpanContext | None, baggage: dict[str, str]) -> Parent:
-    return tuple.__new__(Parent, (context, above, baggage, (), None))  # without the frame of the constructor
-
-
 def active_parent(manager: BridgeScopeManager) -> Parent:
     """Return what a new span starts from when nothing is said: the active span."""
     context, span = manager.current()
-    if type(span) in RECORDING_CLASSES:
-        recorded: Any = span
-        own: BridgeSpanContext = recorded._context
-        held = context.get(BAGGAGE_KEY)
-        baggage = own.items if type(held) is LiveBaggage and held.owner is recorded else baggage_of(recorded, context)
-        return _new_parent(context, own, baggage)
+    if type(span) in OWN_CLASSES:
+        bridge_span: Any = span
+        own: Any = bridge_span._context
+        if own[5]:  # is_valid
+            baggage = own[6] if type(context) is ScopeContext else baggage_of(bridge_span, context)
+            return Parent(context, own, baggage)
     if span is None and not context:
-        return _new_parent(context, None, _NONE)
+        return Parent(context, None, _NONE)
     if isinstance(span, BridgeSpan):
         baggage = baggage_of(span, context)
         above: SpanContext | None = span._context

@@ -39,12 +39,12 @@ from ot_bridge.conventions import (
 )
 from ot_bridge.locks import fork_safe_lock
 from ot_bridge.redacting import SpanRedactor, redactor_of
-from ot_bridge.span import BridgeSpan, operation_name_of
+from ot_bridge.span import OWN_CLASSES, BridgeSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_key, clean_value, to_ns, to_text
 from ot_bridge.watch import Flood, Group, Unfinished
 
-__all__ = ["RECORDING_CLASSES", "RecordingSpan", "SpanRules", "cleaner", "summarize"]
+__all__ = ["RecordingSpan", "SpanRules", "cleaner", "summarize"]
 
 _INT64: Final = range(-(2**63), 2**63)
 _UNSET: Final = Status()
@@ -578,9 +578,7 @@ for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does
     setattr(RecordingSpan, _name, _refusing(_name))
 
 
-RECORDING_CLASSES: Final[set[type]] = {RecordingSpan}
-"""The classes of recorded spans, for short ways: to ask an ABC with ``isinstance`` costs six times that."""
-
+OWN_CLASSES.add(RecordingSpan)
 RecordingSpan._alike = {RecordingSpan}
 
 

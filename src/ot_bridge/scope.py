@@ -1,18 +1,21 @@
 """Scopes, kept in OpenTelemetry's Context: what is active in one API is active in the other.
 
-A scope puts its span, the span's live baggage and itself into a new Context, and closing it goes back to the Context
-that was there before. The Context is the truth about what is active. Beside it, ``_OPEN`` tells which scopes were
-opened in this very execution context: native code that leaves its own spans in a wrong order can bring a closed scope's
-Context back, and a task that outlives a request legitimately keeps it.
+A scope makes a Context current in which its span, the span's live baggage and the scope itself are, and closing it goes
+back to the Context that was there before. That Context holds nothing but the scope, and answers from it: to fill a dict
+for each span would be a seventh of the span.
+
+The Context is the truth about what is active. Native code that leaves its own spans in a wrong order can bring a closed
+scope's Context back, and a task that outlives a request legitimately keeps it. So ``_LEFT`` tells which scopes were
+closed in this very execution context while something else lay on top of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextvars import ContextVar
-from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ReferenceType, ref
 
 import opentracing
 from opentelemetry import trace as trace_api
@@ -27,21 +30,65 @@ from ot_bridge.context import (
     attach,
     foreign_context,
     get_current,
+    reset,
 )
+from ot_bridge.dict_view import DictView
 from ot_bridge.locks import fork_safe_lock
-from ot_bridge.recording import RECORDING_CLASSES
-from ot_bridge.span import BridgeSpan, record_failure
+from ot_bridge.span import OWN_CLASSES, BridgeSpan, record_failure
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.wrapped import view_of
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
 
-__all__ = ["SCOPE_KEY", "BridgeScope", "BridgeScopeManager", "live_context", "native_on_top", "otel_side"]
+__all__ = [
+    "SCOPE_KEY",
+    "BridgeScope",
+    "BridgeScopeManager",
+    "ScopeContext",
+    "live_context",
+    "native_on_top",
+    "otel_side",
+    "scope_of",
+]
 
 SCOPE_KEY: Final = create_key("ot-bridge-scope")
-_OPEN: ContextVar[BridgeScope | None] = ContextVar("ot_bridge_open_scope", default=None)
+_LEFT: ContextVar[tuple[ReferenceType[BridgeScope], ...]] = ContextVar("ot_bridge_left_scopes", default=())
 _lock = fork_safe_lock()  # only for scopes that are closed out of order
+_new_dict: Final[Any] = dict.__new__
+
+
+class ScopeContext(DictView, Context):
+    """OpenTelemetry's Context while a scope is the last thing that was opened. Made by the scope only.
+
+    Attributes:
+        scope: the scope.
+        rest: all else that is in the Context: of the last one below that is not a scope's.
+    """
+
+    __slots__ = ("rest", "scope")
+
+    scope: BridgeScope
+    rest: Context
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == SPAN_KEY:
+            return self.scope._otel_span
+        if key == BAGGAGE_KEY:
+            return self.scope.baggage
+        return self.scope if key == SCOPE_KEY else self.rest.get(key, default)
+
+    def copy(self) -> dict[str, Any]:
+        return self._now()
+
+    def _now(self) -> dict[str, Any]:
+        scope = self.scope
+        return {**self.rest, SPAN_KEY: scope._otel_span, BAGGAGE_KEY: scope.baggage, SCOPE_KEY: scope}
+
+
+def scope_of(context: Context) -> Any:
+    """Return the innermost scope of a Context, also under native spans; None without one."""
+    return context.scope if type(context) is ScopeContext else context.get(SCOPE_KEY)
 
 
 class BridgeScope(opentracing.Scope):
@@ -51,30 +98,31 @@ class BridgeScope(opentracing.Scope):
     another thread or task, it finishes its span there and is no longer active where it was opened.
     """
 
-    _closed = False
     _elsewhere = False  # closed where it was not opened
-    _pending = False  # asked to close, and waiting for the one inside
-    _waiter: BridgeScope | None = None  # closes when this one does
+    _baggage: dict[str, Any] | None = None  # of a span that is not the bridge's own
 
     def __init__(self, manager: BridgeScopeManager, span: Any, finish_on_close: bool) -> None:
-        outer = _OPEN.get()
-        while outer is not None and outer._elsewhere:
-            outer = outer._outer
         prior = get_current()
-        top = prior.get(SCOPE_KEY)
+        top = prior.scope if type(prior) is ScopeContext else prior.get(SCOPE_KEY) if prior else None
         if top is not None and top._closed:  # type: ignore[attr-defined]
-            prior = _live(prior)
-        otel_span, baggage = (span, live(span)) if type(span) in RECORDING_CLASSES else otel_side(span)
+            prior = live_context()
+        # All of them here: to read what only the class has costs three times as much.
+        self._closed = False
+        self._pending = False  # asked to close, and waiting for the one inside
+        self._waiter: BridgeScope | None = None  # closes when this one does
         self._manager = manager
         self._span = span
         self._finish_on_close = finish_on_close
-        self._otel_span: trace_api.Span = otel_span
         self._prior = prior
-        self._outer: BridgeScope | None = outer
-        self._thread = get_ident()
-        self._token = _OPEN.set(self)
+        if type(span) in OWN_CLASSES:
+            self._otel_span: trace_api.Span = span
+        else:
+            self._otel_span, self._baggage = otel_side(span)
         # Not kept: it holds this scope, and a cycle for each span is work for the collector.
-        attach(Context({**prior, SPAN_KEY: otel_span, BAGGAGE_KEY: baggage, SCOPE_KEY: self}))
+        context: ScopeContext = _new_dict(ScopeContext)
+        context.scope = self
+        context.rest = prior.rest if type(prior) is ScopeContext else prior
+        self._token = attach(context)
 
     @property
     def span(self) -> Any:
@@ -86,13 +134,21 @@ class BridgeScope(opentracing.Scope):
         """The manager that made this scope."""
         return self._manager
 
+    @property
+    def baggage(self) -> dict[str, Any]:
+        """What OpenTelemetry's API sees as baggage while this scope is the last thing that was opened."""
+        return live(self._span) if self._baggage is None else self._baggage
+
     def close(self) -> None:
         """Leave the scope; finish the span when that was asked for."""
         if self._closed or self._pending:
             return
-        inside = None if _OPEN.get() is self else self._open_inside()
-        if inside is None or not self._wait_for(inside):
-            self._close()
+        current = get_current()
+        if type(current) is not ScopeContext or current.scope is not self:
+            inside = self._open_inside(current)
+            if inside is not None and self._wait_for(inside):
+                return
+        self._close()
 
     def __enter__(self) -> BridgeScope:
         return self
@@ -107,15 +163,13 @@ class BridgeScope(opentracing.Scope):
 
     def is_stale(self) -> bool:
         """Tell whether a Context that holds this scope is out of date in the place where that is asked."""
-        if not self._closed or self._elsewhere:
-            return self._closed
         # Who took the Context along before the scope was closed, as a task does, goes on under its span.
-        return self._thread == get_ident() and not any(scope is self for scope in _opened_here())
+        return self._closed and (self._elsewhere or any(left() is self for left in _LEFT.get()))
 
-    def _open_inside(self) -> BridgeScope | None:
-        """Return the next scope of the same manager that was opened here after this one and is still open."""
+    def _open_inside(self, current: Context) -> BridgeScope | None:
+        """Return the next scope of the same manager that was opened after this one and is still open."""
         inside = None
-        for scope in _opened_here():
+        for scope in _scopes_in(current):
             if scope is self:
                 return inside
             if scope._manager is self._manager and not scope._closed:
@@ -160,41 +214,45 @@ class BridgeScope(opentracing.Scope):
             waiter = waiter._take_waiter()
 
     def _finish_span(self) -> None:
-        if hasattr(self._span, "finish"):
-            self._span.finish()
+        finish = getattr(self._span, "finish", None)
+        if finish is not None:
+            finish()
 
     def _leave(self) -> None:
-        innermost = _OPEN.get()
+        current = get_current()
         try:
-            _OPEN.reset(self._token)
-        except ValueError:  # it was opened in another thread, task or copied context
+            reset(self._token)  # which goes back, and tells whether this is where it was opened
+        except ValueError:  # in another thread, task or copied context
             self._elsewhere = True
             count("scope.closed_elsewhere")
-        else:
-            if innermost is not self:
-                self._leave_from_below(innermost)
-        current = get_current()
-        if current.get(SCOPE_KEY) is self:
-            prior = self._prior
-            top = prior.get(SCOPE_KEY)
-            attach(_live(prior) if top is not None and top._closed else prior)  # type: ignore[attr-defined]
-        elif innermost is not self and (healed := _live(current)) is not current:
-            attach(healed)
+        if type(current) is not ScopeContext or current.scope is not self:
+            self._leave_covered(current)
+            return
+        prior = self._prior
+        top = prior.scope if type(prior) is ScopeContext else prior.get(SCOPE_KEY) if prior else None
+        if self._elsewhere or (top is not None and top._closed):  # type: ignore[attr-defined]
+            attach(_live(prior))
 
-    def _leave_from_below(self, innermost: BridgeScope | None) -> None:
-        """Take this scope out from under those that are still open inside: they go back to what was before it."""
-        inside: BridgeScope | None = None
-        scope = innermost
-        while scope is not None and scope is not self:
-            if inside is None and not scope._closed:
-                inside = scope
-                _OPEN.set(scope)
-            if scope._outer is self:
-                scope._outer = self._outer
-                if scope._prior.get(SCOPE_KEY) is self:
-                    scope._prior = self._prior
+    def _leave_covered(self, current: Context) -> None:
+        """Leave, with something else on top: scopes of another manager, or what native code made current."""
+        if not self._elsewhere:
+            alive = [left for left in _LEFT.get() if left() is not None]
+            _LEFT.set((*alive, ref(self)))
+        if scope_of(current) is self:
+            attach(_live(self._prior))
+            return
+        if not self._elsewhere:
+            self._take_out(current)
+        attach(_live(current))
+
+    def _take_out(self, current: Context) -> None:
+        """Take this scope out from under the one that was opened on top of it, which goes back to what was before."""
+        for scope in _scopes_in(current):
+            if scope_of(scope._prior) is self:
+                scope._prior = _live(scope._prior)
+                attach(scope._prior)
+                scope._token = attach(current)
                 return
-            scope = scope._outer
 
 
 class _ShownScope(BridgeScope):
@@ -207,22 +265,20 @@ class _ShownScope(BridgeScope):
         self._span = span
 
 
-def _opened_here() -> Iterator[BridgeScope]:
-    """Yield the scopes opened in this execution context, from the innermost outwards."""
-    scope = _OPEN.get()
+def _scopes_in(context: Context) -> Iterator[BridgeScope]:
+    """Yield the scopes of a Context, from the innermost outwards."""
+    scope = scope_of(context)
     while scope is not None:
         yield scope
-        scope = scope._outer
+        scope = scope_of(scope._prior)
 
 
 def _live(context: Context) -> Context:
     """Return the Context without the stale scopes on top of it."""
-    scope = context.get(SCOPE_KEY)
-    if scope is None:
-        return context
-    while isinstance(scope, BridgeScope) and scope._otel_span is context.get(SPAN_KEY) and scope.is_stale():
+    scope = scope_of(context)
+    while scope is not None and scope._otel_span is context.get(SPAN_KEY) and scope.is_stale():
         context = scope._prior
-        scope = context.get(SCOPE_KEY)
+        scope = scope_of(context)
     return context
 
 
@@ -247,8 +303,10 @@ def otel_side(span: Any) -> tuple[trace_api.Span, dict[str, Any]]:
 
 def native_on_top(context: Context) -> trace_api.Span | None:
     """Return the current span of a Context when it was not a scope of the bridge that made it current."""
-    span, scope = context.get(SPAN_KEY), context.get(SCOPE_KEY)
-    if isinstance(scope, BridgeScope) and scope._otel_span is span:
+    if type(context) is ScopeContext:
+        return None
+    span, scope = context.get(SPAN_KEY), scope_of(context)
+    if scope is not None and scope._otel_span is span:
         return None
     return span if isinstance(span, trace_api.Span) and span.get_span_context().is_valid else None
 
@@ -266,7 +324,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
 
     def activate(self, span: Any, finish_on_close: bool = True) -> BridgeScope:
         """Make a span active until the scope is closed; None makes no span active."""
-        return BridgeScope(self, span if type(span) in RECORDING_CLASSES else self._seen(span), finish_on_close)
+        return BridgeScope(self, span if type(span) in OWN_CLASSES else self._seen(span), finish_on_close)
 
     @property
     def active(self) -> Any:
@@ -281,29 +339,25 @@ class BridgeScopeManager(opentracing.ScopeManager):
         context, scope = self._find()
         if scope is not None:
             return context, scope._otel_span
-        span = context.get(SPAN_KEY)
+        span = context.get(SPAN_KEY) if context else None
         return context, None if span is None or not isinstance(span, trace_api.Span) else span
 
     def _find(self) -> tuple[Context, BridgeScope | None]:
         """Return the innermost Context that counts for this manager, and its scope unless a native span is on top."""
         context = get_current()
-        scope = context.get(SCOPE_KEY)
-        if scope is None:
+        if type(context) is ScopeContext:
+            scope = context.scope
+            if scope._manager is self and not scope._closed:
+                return context, scope
+        elif not context or context.get(SCOPE_KEY) is None:
             return context, None
-        if (
-            isinstance(scope, BridgeScope)
-            and scope._manager is self
-            and not scope._closed
-            and scope._otel_span is context.get(SPAN_KEY)
-        ):
-            return context, scope
         return self._search()
 
     def _search(self) -> tuple[Context, BridgeScope | None]:
         context = live_context()
         while True:
-            scope = context.get(SCOPE_KEY)
-            if not isinstance(scope, BridgeScope) or scope._otel_span is not context.get(SPAN_KEY):
+            scope = scope_of(context)
+            if scope is None or scope._otel_span is not context.get(SPAN_KEY):
                 return context, None
             if scope._manager is self:
                 return context, scope
@@ -321,7 +375,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
                 shown = _ShownScope(self, span)
                 span._shown_scope = shown  # type: ignore[attr-defined]
             return shown
-        if isinstance(held, dict) and held and context.get(SCOPE_KEY) is None:
+        if isinstance(held, dict) and held and scope_of(context) is None:
             return _ShownScope(self, self._tracer._wrapped_class(self._tracer, INVALID_SPAN, texts(held)))
         return None
 

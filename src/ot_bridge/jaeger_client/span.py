@@ -25,8 +25,8 @@ from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
 from ot_bridge.not_carried import reason_for
-from ot_bridge.recording import READ_ONLY, RECORDING_CLASSES, RecordingSpan
-from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
+from ot_bridge.recording import READ_ONLY, RecordingSpan
+from ot_bridge.span import OWN_CLASSES, BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_value, to_ns, to_text
 from ot_bridge.wrapped import WrappedSpan
@@ -257,7 +257,6 @@ for _name in READ_ONLY:
     if _name not in vars(Span):
         setattr(RecordedSpan, _name, _Readable(getattr(RecordingSpan, _name).fget))
 
-RECORDING_CLASSES.add(RecordedSpan)
 RecordedSpan._alike = {RecordedSpan}
 
 
@@ -280,6 +279,9 @@ class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
                 cast("RecordingSpan", self)._attributes[key] = clean_value(value)
                 self._seen_tags = [(_PRIORITY, thrift.plain_value(value))]
         return self
+
+
+OWN_CLASSES.update((RecordedSpan, UnrecordedSpan))
 
 
 class SpanView(Span, WrappedSpan):
