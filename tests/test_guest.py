@@ -44,7 +44,7 @@ class BrokenMapping(dict[str, Any]):
     ("name", "call", "counter"),
     [
         ("clean_key", lambda s: s.set_tag("\u00e9", 1), "span.failed.set_tag"),
-        ("log_to_event", lambda s: s.log_kv({"event": "e"}), "span.failed.log_kv"),
+        ("log_to_event", lambda s: s.log_kv({"event": "error"}), "span.failed.log_kv"),
         ("get_current", lambda s: s.set_baggage_item("k", "v"), "span.failed.set_baggage_item"),
         ("BoundedAttributes", lambda s: s.set_attribute("k", "v"), "span.failed.set_attribute"),
         ("BoundedAttributes", lambda s: s.add_event("e", {"k": "v"}), "span.failed.add_event"),

@@ -8,12 +8,14 @@ field by field instead of called, and tuples are made without a constructor's fr
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import getrandbits
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
@@ -26,7 +28,7 @@ from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules, summarize
 from ot_bridge.shedding import SHED
 from ot_bridge.span import BridgeSpan
-from ot_bridge.tags import NO_TAGS, Tags, read_tags
+from ot_bridge.tags import NO_TAGS, Tags, read_known_tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
 from ot_bridge.version import __version__
@@ -57,14 +59,22 @@ class SpanRecorder:
         self._sdk = tracer
         scope = InstrumentationScope(settings.scope_name, __version__)
         self._rules = SpanRules(tracer._span_limits, tracer.span_processor, scope, settings)
+        self.processor = tracer.span_processor
         # A tail sampler may still want what the head sampler does not choose.
         self._late_sampling = settings.late_sampling or getattr(tracer.sampler, "records_all", False)
         self._short_ids = settings.trace_id_bits == 64
         # A sampler of ot_bridge's own kind: it follows the parent, and this decides where there is none.
         self._root_sampler = tracer.sampler
         self._decide_root: Callable[[int, str], tuple[bool, Any]] | None = getattr(tracer.sampler, "decide_root", None)
-        self._is_enabled = getattr(tracer, "_is_enabled", None)  # the tracer configurator, since SDK 1.40
+        self._is_enabled: Callable[[], bool] | None = getattr(tracer, "_is_enabled", None)  # since SDK 1.40
+        # Where it stands: to ask for it is a frame for each span.
+        self._has_config = hasattr(getattr(tracer, "_tracer_config", None), "is_enabled")
         self._is_random = getattr(tracer.id_generator, "is_trace_id_random", bool)  # since SDK 1.42
+        # The SDK's own generator does nothing but this, and draws again for a zero.
+        self._plain_ids = tracer.id_generator if type(tracer.id_generator) is RandomIdGenerator else None
+        self._root_flags = 2 if self._is_random() else 0
+        self.sheds = False
+        """Whether the budget has put something in front of ``_decide``."""
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
         self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
         self._meter: Meter | None = None
@@ -92,28 +102,71 @@ class SpanRecorder:
             began_ns = meter.begin()
         rules, sdk = self._rules, self._sdk
         otel_context, above, baggage, links, debug_id = parent
-        if self._is_enabled is not None and not self._is_enabled():
+        if not (sdk._tracer_config.is_enabled if self._has_config else self._is_enabled is None or self._is_enabled()):
             if meter is not None:
                 next(meter.disabled)
             nowhere = above or SpanContext(0, 0, is_remote=False)
             return tracer._unsampled_class(tracer, name, BridgeSpanContext.of(nowhere, baggage), above)
+
+        known = rules.known
+        is_seen = name in known.names
+        if not is_seen:
+            known.learn_name(name)
         attributes: dict[str, Any] = {}
-        read = NO_TAGS if tags is None else read_tags(tags, attributes, rules.clean_tag)
-        kind, _, error, status_tags = read
+        read = NO_TAGS
+        if tags is not None and not (type(tags) is dict and read_known_tags(tags, attributes, known)):
+            is_seen = False
+            attributes = {}
+            read = read_tags(tags, attributes, rules.clean_tag)
+            for key, value in attributes.items():
+                known.learn(key, value)
+        kind, priority, error, status_tags = read
+
+        ids = sdk.id_generator
+        is_plain = ids is self._plain_ids
         if above is None:
-            trace_id, random, inherited = self._root_trace_id(), 2 if self._is_random() else 0, False
+            inherited, flags = False, self._root_flags
+            if is_plain and not self._short_ids:
+                trace_id = getrandbits(128) or ids.generate_trace_id()
+            else:
+                trace_id = self._root_trace_id()
             if debug_id is not None:
                 attributes["jaeger-debug-id"] = clean_value(debug_id, rules.tag_limit)
+                is_seen = False
         else:
-            trace_id, random, inherited = above.trace_id, above.trace_flags & 2, _is_debug(above)
-        decision, state, debug, attributes = self._decide(parent, trace_id, name, read, attributes, inherited)
-        if debug or inherited:
-            state = debug_state(state or DEFAULT_TRACE_STATE, debug=debug)
-        flags = FLAGS[random | (decision is _SAMPLE)]
-        span_id = sdk.id_generator.generate_span_id()
+            trace_id, flags = above[0], above[3] & 2
+            inherited = _is_debug(above)
+        sampler = sdk.sampler
+        # What these two constants answer is known; to ask them costs a tenth of a span.
+        if (
+            (sampler is ALWAYS_ON or (sampler is DEFAULT_ON and (above is None or above[3] & 1)))
+            and priority is None
+            and debug_id is None
+            and not inherited
+            and not self.sheds
+        ):
+            decision, debug = _SAMPLE, False
+            state = None if above is None else above[4]
+        else:
+            plain = attributes
+            decision, state, debug, attributes = self._decide(parent, trace_id, name, read, attributes, inherited)
+            is_seen = is_seen and attributes is plain
+            if debug or inherited:
+                state = debug_state(state or DEFAULT_TRACE_STATE, debug=debug)
         context: BridgeSpanContext = _new_tuple(
             BridgeSpanContext,
-            (trace_id, span_id, False, flags, state or DEFAULT_TRACE_STATE, True, baggage, debug, None, None),
+            (
+                trace_id,
+                (is_plain and getrandbits(64)) or ids.generate_span_id(),
+                False,
+                FLAGS[flags | (decision is _SAMPLE)],
+                state or DEFAULT_TRACE_STATE,
+                True,
+                baggage,
+                debug,
+                None,
+                None,
+            ),
         )
         end_metrics = None if self._metrics is None else self._metrics.start_span(above, decision)
         if decision is not _SAMPLE:
@@ -124,12 +177,13 @@ class SpanRecorder:
                 elif attributes is SHED:
                     next(meter.shed)
                 else:
-                    next(meter.unsampled if read[1] is not False else meter.refused)
+                    next(meter.unsampled if priority is not False else meter.refused)
             if decision is _DROP:
                 unsampled = tracer._unsampled_class(tracer, name, context, above)
                 return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns, recorded=False)
 
-        # The SDK's Span refuses to be called; filling the fields in one place is also what makes a span cheap.
+        # The SDK's Span refuses to be called; filling the fields in one place is also what makes a span cheap. All that
+        # is read of nearly every span is set here: a default of the class takes four times as long to read.
         kind_of_span = tracer._recording_class
         span: RecordingSpan = _new_span(kind_of_span if began_ns < 0 else timed_class(kind_of_span, meter))
         span._tracer = tracer
@@ -138,23 +192,25 @@ class SpanRecorder:
         span._context = context
         span._kind = kind
         span._parent = above
-        span._resource = sdk.resource
-        span._start_time = time_ns() if start_ns is None else start_ns
+        span._resource = rules.resource_of(sdk.resource)
         span._attributes = attributes
-        if end_metrics is not None:
-            span._record_end_metrics = end_metrics
+        span._records = None
+        span._end_time = None
+        span._record_end_metrics = end_metrics
+        span._is_judged = False
+        span._is_seen = is_seen
+        span._unended = True
+        span._start_time = time_ns() if start_ns is None else start_ns
         if debug and (above is None or above.is_remote):
             attributes["jaeger.debug"] = True
         if links or status_tags or error is not None or len(attributes) > rules.max_attributes:
             span.begin(links, error, status_tags=status_tags)
-        if rules.redact_start is not None:
+        if not span._is_seen and rules.redact_start is not None:
             rules.redact_start(span)
+            span._is_seen = True
         if rules.watches:
             _watch(rules, span)
-        try:
-            rules.processor.on_start(span, parent_context=otel_context)
-        except Exception:
-            warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+        self._tell_started(span, otel_context)
         return span if began_ns < 0 else timed(span, meter, began_ns, recorded=True)
 
     def measure(self, meter: Meter) -> None:
@@ -171,19 +227,17 @@ class SpanRecorder:
         """
         rules = self._rules
         span._rules = rules
-        span._resource = self._sdk.resource
+        span._resource = rules.resource_of(self._sdk.resource)
         span._start_time = start_ns
         span._attributes = {}
+        span._unended = True
         if self._meter is not None:
             next(self._meter.promoted)
         if rules.redact_start is not None:
             rules.redact_start(span)
         if rules.watches:
             _watch(rules, span)
-        try:
-            rules.processor.on_start(span, parent_context=get_current())
-        except Exception:
-            warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
+        self._tell_started(span, get_current())
 
     def summarize(self, group: Group) -> None:
         """Export one span for the spans of a group that were collapsed.
@@ -202,14 +256,22 @@ class SpanRecorder:
         span._name = f"{like._name} (collapsed)"
         flags, state, span_id = FLAGS[ids.trace_flags | 1], ids.trace_state, self._sdk.id_generator.generate_span_id()
         span._context = BridgeSpanContext(ids.trace_id, span_id, False, flags, state)
-        span._kind, span._parent, span._resource = like._kind, like._parent, self._sdk.resource
+        span._kind, span._parent, span._resource = like._kind, like._parent, like._resource
         span._start_time = group.start_ns
         span._attributes = group.attributes()
+        span._unended = True
+        self._tell_started(span, Context())
+        span._end(group.end_ns)
+
+    def _tell_started(self, span: RecordingSpan, context: Context) -> None:
+        listeners = self._rules.listeners
+        if listeners.source._span_processors is not listeners.seen:
+            listeners.look()
         try:
-            rules.processor.on_start(span, parent_context=Context())
+            for processor in listeners.starting:
+                processor.on_start(span, parent_context=context)
         except Exception:
             warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
-        span._end(group.end_ns)
 
     def settle_watches(self) -> None:
         """Report spans that were not finished, and export the summaries that wait for their parents to end."""
@@ -235,7 +297,6 @@ class SpanRecorder:
                 attributes.pop(key, None)
         sampler = self._sdk.sampler
         if sampler is ALWAYS_ON or (sampler is DEFAULT_ON and (above is None or above.trace_flags & 1)):
-            # What these two constants answer is known; to ask them costs a tenth of a span.
             return _SAMPLE, state, debug, attributes
         decide = self._decide_root
         if decide is not None and sampler is self._root_sampler:

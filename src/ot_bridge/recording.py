@@ -37,8 +37,10 @@ from ot_bridge.conventions import (
     read_kind,
     resolve_status,
 )
+from ot_bridge.known import PLAIN, Known
+from ot_bridge.listeners import Listeners
 from ot_bridge.locks import fork_safe_lock
-from ot_bridge.redacting import SpanRedactor, redactor_of
+from ot_bridge.redacting import Guard, SpanRedactor, redactor_of
 from ot_bridge.span import OWN_CLASSES, BridgeSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_key, clean_value, to_ns, to_text
@@ -48,6 +50,7 @@ __all__ = ["RecordingSpan", "SpanRules", "cleaner", "summarize"]
 
 _INT64: Final = range(-(2**63), 2**63)
 _UNSET: Final = Status()
+_TOLD_EVENTS: Final = frozenset({"", "baggage", "error"})  # their fields have rules of their own
 _ERROR_FIELDS: Final = frozenset({"error.object", "error.kind", "stack"})
 
 # On CPython 3.11 reading a member from its enum costs as much as setting a whole tag.
@@ -69,8 +72,7 @@ class SpanRules:
     def __init__(
         self, limits: SpanLimits, processor: SpanProcessor, scope: InstrumentationScope, settings: Settings
     ) -> None:
-        self.processor = processor
-        self.on_ending: Callable[[SdkSpan], None] | None = getattr(processor, "_on_ending", None)  # since SDK 1.40
+        self.listeners = Listeners(processor, Guard)
         self.scope = scope
         self.settings = settings
         self.max_attributes = _unlimited(limits.max_span_attributes)
@@ -88,13 +90,25 @@ class SpanRules:
         self.terse = False
         """Leave out logs that tell of no error: see :mod:`ot_bridge.shedding`."""
         self.debug_allowed: Callable[[str], bool] | None = None
-        self.redactor = redactor_of(settings)
-        self.redact = None if self.redactor is None else SpanRedactor(self.redactor).bridge_span
+        redactor = redactor_of(settings)
+        self._redactor = None if redactor is None else SpanRedactor(redactor)
+        self.redact = None if self._redactor is None else self._redactor.bridge_span
+        self.known = Known(redactor, is_open=self.tag_limit is None and self.log_limit is None)
         self.unfinished = None if settings.find_unfinished is None else Unfinished(settings.find_unfinished)
         limit = settings.flood_limit
         self.flood = None if limit is None else Flood(limit, collapse=settings.flood_collapse)
         self.watches = self.unfinished is not None or self.flood is not None
         self.redact_start = None if settings.redact_dry_run else self.redact  # a dry run counts once
+        self.translates = settings.semconv != "legacy"
+        self._resource: Resource | None = None  # the last that was asked for, and what is exported of it
+        self._exported_resource: Resource | None = None
+
+    def resource_of(self, resource: Resource) -> Resource:
+        """Return what is exported of a resource: the same object each time."""
+        if resource is not self._resource or self._exported_resource is None:
+            self._exported_resource = resource if self._redactor is None else self._redactor.resource(resource)
+            self._resource = resource
+        return self._exported_resource
 
     def may_force(self, name: str) -> bool:
         """Tell whether a trace may be forced by a span of this name: a throttler may say no."""
@@ -151,6 +165,9 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     _error: bool | None = None  # the error tag's word
     _error_message: str | None = None
     _status_tags: bool = False  # whether a tag other than error may decide on the status
+    _is_judged: bool = True  # whether anything has a say on the status, or has to be let go of at the end
+    _is_seen: bool = False  # whether all in it was seen before, and may stay as it is: see ot_bridge.known
+    _unended: bool  # deleted at the end: of two threads that finish a span at once, one gets the exception
     _dropped_attributes: int = 0
     _dropped_events: int = 0
     _dropped_links: int = 0
@@ -164,6 +181,30 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
 
     def set_tag(self, key: Any, value: Any) -> RecordingSpan:
         """Set a tag: by its row in TAG_RULES, else as attribute. None is skipped."""
+        if self._end_time is None:
+            rules = self._rules
+            known = rules.known
+            try:
+                texts = known.texts.get(key)
+                if texts is not None:
+                    kind = type(value)
+                    if (
+                        value in texts
+                        if kind is str
+                        else value.bit_length() < known.bits
+                        if kind is int
+                        else kind in PLAIN
+                    ):
+                        attributes = self._attributes
+                        if len(attributes) < rules.max_attributes or key in attributes:
+                            attributes[key] = value
+                            return self
+            except Exception:  # a key without a hash
+                return self._set_other_tag(key, value)
+        return self._set_other_tag(key, value)
+
+    def _set_other_tag(self, key: Any, value: Any) -> RecordingSpan:
+        """Set a tag that is not known yet."""
         if self._end_time is not None:
             count("span.after_finish")
             return self
@@ -173,19 +214,10 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             role = ROLES.get(key)
             if role is not None:
                 self._apply(role, key, value)
-                return self
-            kind = type(value)
-            if kind is str:
-                if self._rules.tag_limit is not None or not value.isascii():
-                    value = self._rules.clean_tag(value)
-            elif kind is int:
-                if value not in _INT64:
-                    value = self._rules.clean_tag(value)
-            elif kind is not bool and kind is not float:
-                if value is None:
-                    return self
+            elif value is not None:
                 value = self._rules.clean_tag(value)
-            self._put(key, value)
+                self._put(key, value)
+                self._rules.known.learn(key, value)
         except Exception:
             count("span.failed.set_tag")
         return self
@@ -201,21 +233,20 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
                 with _lock:
                     self._dropped_events += 1
                 return self
-            name, attributes, exception, error_message = log_to_event(
-                key_values, rules.clean_field, rules.traceback_limit
-            )
+            plain = _known_log(key_values, rules.known) if type(key_values) is dict else None
+            if plain is not None:
+                name, attributes = plain
+            else:
+                name, attributes = self._read_log(key_values)
             ns = time_ns() if timestamp is None else _ns_of(timestamp, "log")
             dropped = 0
             if len(attributes) > rules.max_event_attributes:
                 dropped = len(attributes) - rules.max_event_attributes
                 attributes = dict(list(attributes.items())[dropped:])
-            self._record((name, attributes, ns, dropped))
-            if exception is not None:
-                self._remember(exception)
-            if error_message is not None:
-                self._error_message = error_message
-                if rules.settings.error_log_sets_status:
-                    self._error = True
+            records = self._records
+            if records is None:
+                records = self._records = []
+            self._record(records, (name, attributes, ns, dropped))
         except Exception:
             count("span.failed.log_kv")
         return self
@@ -224,6 +255,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         """Rename the span."""
         if self._end_time is None:
             self._name = operation_name_of(operation_name)
+            self._is_seen = False
         else:
             count("span.after_finish")
         return self
@@ -272,7 +304,12 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             rules = self._rules
             limit = None if rules.max_event_attributes == sys.maxsize else rules.max_event_attributes
             bounded = BoundedAttributes(limit, attributes, True, rules.log_limit)
-            self._record(SdkEvent(to_text(name) or "event", bounded, timestamp))
+            event = SdkEvent(to_text(name) or "event", bounded, timestamp)
+            self._is_seen = False
+            records = self._records
+            if records is None:
+                records = self._records = []
+            self._record(records, event)
         except Exception:
             count("span.failed.add_event")
 
@@ -284,6 +321,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
                 bounded = BoundedAttributes(self._rules.max_link_attributes, attributes, True, self._rules.log_limit)
                 with _lock:
                     self._set_links((*self._links, Link(context, bounded)))
+                self._is_seen = False
             except Exception:
                 count("span.failed.add_link")
 
@@ -299,6 +337,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         final = self._explicit_status is not None and self._explicit_status.status_code is StatusCode.OK
         if not final and status.status_code is not StatusCode.UNSET:
             self._explicit_status = status
+            self._is_judged, self._is_seen = True, False
 
     def record_exception(
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
@@ -340,6 +379,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     def _status(self, status: Status) -> None:
         self._explicit_status = status
         self._final_status = None
+        self._is_judged, self._is_seen = True, False
 
     @property
     def instrumentation_scope(self) -> InstrumentationScope:
@@ -376,6 +416,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             status_tags: whether another initial tag may decide on the status.
         """
         self._set_links(links)
+        self._is_judged, self._is_seen = True, False
         self._status_tags = status_tags
         if error is not None:
             self._apply_error(error)
@@ -416,7 +457,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
                     self._put("jaeger.debug", True)
         else:
             if role is not _INTEGER:
-                self._status_tags = True
+                self._status_tags = self._is_judged = True
             if role is _INTEGER or role is _HTTP:
                 value = read_int(value)
         self._put(key, self._rules.clean_tag(value))
@@ -431,11 +472,14 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             )
             return False
         self._error = failed
+        self._is_judged = True
         if isinstance(value, BaseException):
             self._error_message = to_text(value)
+            self._is_seen = False
         return True
 
     def _put(self, key: str, value: Any) -> None:
+        self._is_seen = False
         attributes = self._attributes
         if key in attributes or len(attributes) < self._rules.max_attributes:
             if key:
@@ -452,10 +496,24 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             else:
                 self._dropped_attributes += 1
 
-    def _record(self, entry: tuple[str, dict[str, Any], int, int] | SdkEvent) -> None:
-        records = self._records
-        if records is None:
-            records = self._records = []
+    def _read_log(self, key_values: Any) -> tuple[str, dict[str, Any]]:
+        """Return the event for a log that is not known yet; keep in mind what it tells about the span's failure."""
+        rules = self._rules
+        name, attributes, exception, error_message = log_to_event(key_values, rules.clean_field, rules.traceback_limit)
+        self._is_seen = False
+        rules.known.learn_name(name)
+        for key, value in attributes.items():
+            rules.known.learn(key, value)
+        if exception is not None:
+            self._remember(exception)
+            self._is_judged = True
+        if error_message is not None:
+            self._error_message = error_message
+            if rules.settings.error_log_sets_status:
+                self._error = self._is_judged = True
+        return name, attributes
+
+    def _record(self, records: list[Any], entry: tuple[str, dict[str, Any], int, int] | SdkEvent) -> None:
         if len(records) < self._rules.max_events:
             records.append(entry)
             return
@@ -478,35 +536,39 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         )
 
     def _end(self, end_time: int | None) -> None:
-        if end_time is None:
-            end_time = time_ns()
-        with _lock:
-            ended = self._end_time
-            if ended is None:
-                self._end_time = end_time
-        if ended is not None:
+        try:
+            del self._unended  # one step, which no other thread can come into: a lock would be four times as much
+        except AttributeError:
             count("span.finished_twice")
             return
         rules = self._rules
+        self._end_time = time_ns() if end_time is None else end_time
         if rules.ended is not None:
             next(rules.ended)
         try:
-            self._settle()
+            if self._is_judged or rules.translates:
+                self._settle()
+            else:
+                self._final_status = _UNSET
             if self._record_end_metrics is not None:
                 self._record_end_metrics()
         except Exception:
             warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
         if rules.watches:
             self._watch(rules)
-        if rules.redact is not None:  # before anybody sees it, whatever failed so far
+        if not self._is_seen and rules.redact is not None:  # before anybody sees it, whatever failed so far
             rules.redact(self)
-        if rules.on_ending is not None:
-            try:
-                rules.on_ending(self)
-            except Exception:
-                warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
+        listeners = rules.listeners
+        if listeners.source._span_processors is not listeners.seen:
+            listeners.look()
         try:
-            rules.processor.on_end(self)
+            for processor in listeners.ending:
+                processor._on_ending(self)
+        except Exception:
+            warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
+        try:
+            for processor in listeners.on_end:
+                processor.on_end(self)
         except Exception:
             warn_once("span.failed.end", "a span processor failed when a span ended", exc_info=True)
 
@@ -529,7 +591,8 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             self._final_status, consumed = self._settle_status()
             for key in consumed:
                 self._attributes.pop(key, None)
-        if self._rules.settings.semconv != "legacy":
+        if self._rules.translates:
+            self._is_seen = False
             exception_type = semconv.exception_type_of(self.events)
             self._attributes = semconv.translate(
                 self._attributes,
@@ -580,6 +643,24 @@ for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does
 
 OWN_CLASSES.add(RecordingSpan)
 RecordingSpan._alike = {RecordingSpan}
+
+
+def _known_log(fields: dict[Any, Any], known: Known) -> tuple[str, dict[str, Any]] | None:
+    """Return the event for a log whose name, keys and values are known; None for any other."""
+    name = fields.get("event", "log")
+    if type(name) is not str or name not in known.names or name in _TOLD_EVENTS:
+        return None
+    attributes = fields.copy()
+    attributes.pop("event", None)
+    texts_of, bits = known.texts, known.bits
+    for key, value in attributes.items():
+        texts = texts_of.get(key)
+        if texts is None:
+            return None
+        kind = type(value)
+        if not (value in texts if kind is str else value.bit_length() < bits if kind is int else kind in PLAIN):
+            return None
+    return name, attributes
 
 
 def _tells_of_error(key_values: Any) -> bool:

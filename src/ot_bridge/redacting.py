@@ -29,7 +29,7 @@ from ot_bridge.telemetry import warn_once
 if TYPE_CHECKING:
     from ot_bridge.recording import RecordingSpan
 
-__all__ = ["SpanRedactor", "protect", "redactor_of"]
+__all__ = ["Guard", "SpanRedactor", "protect", "redactor_of"]
 
 
 @lru_cache(maxsize=16)
@@ -74,14 +74,12 @@ class SpanRedactor:
             # Asked here, as most spans have nothing of the kind: this is on the hot path twice.
             if span._name not in self._texts:
                 span._name = self.rules.text(span._name)
-            if span._resource is not self._resource[1]:
-                span._resource = self.resource(span._resource)
             if span._records or span._links or span._error_message or (status is not None and status.description):
                 self._rest(span)
         except Exception:
             try:  # a tag was set at this very moment
                 span._attributes = dict(self.rules.attributes(span._attributes.copy()))
-                span._name, span._resource = self.rules.text(span._name), self.resource(span._resource)
+                span._name = self.rules.text(span._name)
                 self._rest(span)
             except Exception as error:
                 span._attributes, span._records, span._links = {}, None, ()
@@ -197,7 +195,7 @@ def protect(provider: TracerProvider | None, settings: Settings) -> Callable[[],
     methods = getattr(processor, "__dict__", None)
     if rules is None or methods is None or not callable(getattr(processor, "on_end", None)) or "on_end" in methods:
         return _nothing
-    guards = _Guard(processor, SpanRedactor(rules), dry_run=settings.redact_dry_run)
+    guards = Guard(processor, SpanRedactor(rules), dry_run=settings.redact_dry_run)
     names = [name for name in _GUARDED if hasattr(processor, name)]
     methods.update({name: getattr(guards, name) for name in names})
 
@@ -211,7 +209,7 @@ def protect(provider: TracerProvider | None, settings: Settings) -> Callable[[],
 def _nothing() -> None: ...
 
 
-class _Guard:
+class Guard:
     """Stands before the methods of a processor."""
 
     def __init__(self, processor: Any, redactor: SpanRedactor, *, dry_run: bool) -> None:

@@ -105,6 +105,10 @@ class DetailLever:
         rules.terse = not part
         rules.clean_tag = cleaner(limit, rules.settings)
         rules.tag_limit = limit
+        if part:
+            rules.known.reopen()
+        else:
+            rules.known.close()
 
 
 class HeadLever:
@@ -127,6 +131,7 @@ class HeadLever:
     def pull(self, part: float) -> None:
         """Let this part of new traces through."""
         own = self._recorder.__dict__
+        self._recorder.sheds = part < 1
         if part < 1:
             threshold = round((1 - part) * 2**56)
             # On the object, in front of the method: nothing asks whether something is shed while nothing is.

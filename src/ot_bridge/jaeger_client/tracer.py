@@ -51,6 +51,7 @@ from ot_bridge.jaeger_client.span import (
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.throttler import Throttler
 from ot_bridge.jaeger_client.utils import local_ip
+from ot_bridge.listeners import Listeners
 from ot_bridge.parents import context_of
 from ot_bridge.provider import build_provider, host_attributes
 from ot_bridge.redacting import protect
@@ -339,9 +340,8 @@ class Tracer(BridgeTracer):
     def _bind(self, provider: TracerProviderApi) -> None:
         super()._bind(provider)
         if self._recorder is not None:
-            rules = self._recorder._rules
-            rules.processor = faced = _FacedProcessor(self, rules.processor)
-            rules.on_ending = faced._on_ending if rules.on_ending is not None else None
+            faced = _FacedProcessor(self, self._recorder.processor)
+            self._recorder._rules.listeners = Listeners(faced)
 
     def _own_codec(self, format: Any) -> Codec | None:
         codec = self.codecs.get(format)
@@ -431,7 +431,7 @@ class _FacedProcessor(SpanProcessor):
             self._processor.on_start(face, parent_context)
 
     def _on_ending(self, span: SdkSpan) -> None:
-        if not self._is_plain():
+        if not self._is_plain() and hasattr(self._processor, "_on_ending"):  # since SDK 1.40
             self._processor._on_ending(otel_face(span))
 
     def on_end(self, span: Any) -> None:

@@ -113,11 +113,25 @@ class Redactor:
         self._known: dict[str, set[str]] = {}  # only keys under which numbers are clean
         self._kept = 0  # texts, in all
         self._verdicts: dict[str, _Verdict] = {}
+        self.epoch = 0
+        """Counts how often what was remembered under keys has been forgotten."""
 
     @property
     def clean_texts(self) -> AbstractSet[str]:
         """Texts found clean: what is in it need not be given to :meth:`text`."""
         return self._texts
+
+    @property
+    def spares_numbers(self) -> bool:
+        """Whether a number under a key that tells nothing is never redacted."""
+        return int in self._plain
+
+    def texts_under(self, key: str) -> AbstractSet[str] | None:
+        """Return the texts found clean under a key, a set that grows; None where not all numbers are clean."""
+        if key not in self._verdicts:
+            self._judge(key)
+        texts = self._known.get(key)
+        return None if texts is self._everything else texts
 
     def attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the attributes, redacted: the same object when there was nothing to redact, else a new dict."""
@@ -191,6 +205,7 @@ class Redactor:
                 self._verdicts.clear()
                 self._known.clear()
                 self._kept = 0
+                self.epoch += 1
             self._verdicts[key] = verdict
             if verdict.safe:
                 self._known[key] = self._everything
@@ -305,7 +320,14 @@ class Redactor:
                 found = self._own(rule, found)
         keep = found is text and known_clean and clean is not None and length <= _MAX_TEXT
         # Where every text is another one, as with ids, to keep on would be of no use.
-        if keep and clean is not None and len(clean) < _MAX_TEXTS_OF_A_KEY and self._kept < _MAX_TEXTS:
+        if (
+            keep
+            and clean is not None
+            and len(clean) < _MAX_TEXTS_OF_A_KEY
+            and self._kept < _MAX_TEXTS
+            # A native span may have a text that no exporter can send: that is not for others to rely on.
+            and (text.isascii() or text.encode("utf-8", "replace").decode() == text)
+        ):
             clean.add(text)
             self._kept += 1
         return found
