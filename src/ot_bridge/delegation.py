@@ -33,24 +33,20 @@ class _DelegatedScope(BridgeScope):
     def __init__(self, manager: DelegatingScopeManager, span: Any, finish_on_close: bool, theirs: Any) -> None:
         super().__init__(manager, span, finish_on_close)
         self._theirs = theirs
+        # It is their scope that finishes it, unless their manager does not hold that for active any more.
+        self._left_to_us, self._finishes = self._finishes, False
         # What was attached: their manager may find the scope where that is not current.
         self.context: Context | None = get_current()
 
-    def _close(self) -> None:
+    def _leave(self, current: Context) -> None:
         self.context = None
-        super()._close()
-
-    def _finish_span(self) -> None:
-        pass  # it is their scope that finishes it
-
-    def _leave(self) -> None:
         try:
             if self._manager.delegate.active is self._theirs:  # type: ignore[attr-defined]
                 self._theirs.close()
-            elif self._finish_on_close:  # their manager would not close a scope that it does not hold for active
-                super()._finish_span()
+            elif self._left_to_us:
+                self.span.finish()
         finally:
-            super()._leave()
+            super()._leave(current)
 
 
 class DelegatingScopeManager(BridgeScopeManager):

@@ -33,25 +33,27 @@ class Known:
 
     Attributes:
         texts: for each key that is plain text and no word of OpenTracing's, the texts that may stand under it. Keys
-            whose values are never plain are missing.
+            whose values are never plain are missing. Stays the same object.
+        texts_under: its ``get``.
         names: operation names and event names that may stay as they are.
         bits: a number of fewer may stand under a known key.
     """
 
-    __slots__ = ("_epoch", "_is_open", "_may_open", "_redactor", "bits", "names", "texts")
+    __slots__ = ("_epoch", "_is_open", "_may_open", "_redactor", "bits", "names", "texts", "texts_under")
 
     def __init__(self, redactor: Redactor | None, *, is_open: bool) -> None:
         self._redactor = redactor
         self._is_open = self._may_open = is_open
         self._epoch = 0
         self.texts: dict[Any, AbstractSet[Any]] = {}
+        self.texts_under = self.texts.get
         self.names: AbstractSet[Any] = set() if redactor is None else redactor.clean_texts
         self.bits = 64 if redactor is None or redactor.spares_numbers else 0
 
     def close(self) -> None:
         """Let nothing stay as it is from now on, until :meth:`reopen`."""
         self._is_open = False
-        self.texts = {}
+        self.texts.clear()
 
     def reopen(self) -> None:
         """Learn again."""
@@ -66,7 +68,8 @@ class Known:
         """
         redactor = self._redactor
         if redactor is not None and redactor.epoch != self._epoch:  # it has forgotten, and made new sets
-            self._epoch, self.texts = redactor.epoch, {}
+            self._epoch = redactor.epoch
+            self.texts.clear()
         if not self._is_open or key in ROLES or len(key) > _MAX_KEY or not key.isascii():
             return
         texts = self.texts.get(key)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import Context
+
 from ot_bridge.config import Settings
 from ot_bridge.meter import Meter
 from ot_bridge.recording import RecordingSpan
@@ -137,8 +139,8 @@ class _TimedScope(BridgeScope):
         super().__init__(manager, span, finish_on_close)
         meter.add("scope", meter.thread_ns() - began)
 
-    def _leave(self) -> None:
-        meter: Meter = self._span._meter
+    def _leave(self, current: Context) -> None:
+        meter: Meter = self.span._meter
         began = meter.thread_ns()
-        super()._leave()
+        super()._leave(current)
         meter.add("scope", meter.thread_ns() - began)

@@ -21,12 +21,12 @@ from ot_bridge.scope import BridgeScopeManager, ScopeContext
 from ot_bridge.span import OWN_CLASSES, BridgeSpan
 from ot_bridge.telemetry import count
 
-__all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent"]
+__all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent", "innermost_parent"]
 
 _NONE: Final[dict[str, str]] = {}
 _CHILD_OF: Final = opentracing.ReferenceType.CHILD_OF
 _FOLLOWS_FROM: Final = opentracing.ReferenceType.FOLLOWS_FROM
-_new_tuple: Final[Any] = tuple.__new__
+_new_tuple: Final[Any] = tuple.__new__  # without the frame of a NamedTuple's constructor
 
 REFERENCE_RULES: Final = (
     ("child_of", "the parent, whatever else is given; no link"),
@@ -122,6 +122,23 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
         refused = refused_of(context)
         return Parent(context, None, baggage, () if refused is None else (_refused_link(refused),), debug_id)
     return Parent(context, above, baggage)
+
+
+def innermost_parent(manager: BridgeScopeManager) -> Parent:
+    """As :func:`active_parent`, for a manager of the bridge's own: the short way to its innermost scope, or to none."""
+    context = get_current()
+    if type(context) is ScopeContext:
+        scope = context.scope
+        span: Any = scope._otel_span
+        if scope._manager is manager and not scope._closed and type(span) in OWN_CLASSES:
+            own: Any = span._context
+            if own[5]:  # is_valid
+                inner: Parent = _new_tuple(Parent, (context, own, own[6], (), None))
+                return inner
+    elif not context:
+        root: Parent = _new_tuple(Parent, (context, None, _NONE, (), None))
+        return root
+    return active_parent(manager)
 
 
 def context_of(value: Any) -> BridgeSpanContext | None:

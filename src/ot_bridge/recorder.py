@@ -16,18 +16,19 @@ from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
 
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
+from ot_bridge.head import Head
 from ot_bridge.meter import Meter
 from ot_bridge.metering import timed, timed_class
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules, summarize
 from ot_bridge.shedding import SHED
-from ot_bridge.span import BridgeSpan
+from ot_bridge.span import BridgeSpan, UnsampledSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_known_tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
@@ -63,9 +64,7 @@ class SpanRecorder:
         # A tail sampler may still want what the head sampler does not choose.
         self._late_sampling = settings.late_sampling or getattr(tracer.sampler, "records_all", False)
         self._short_ids = settings.trace_id_bits == 64
-        # A sampler of ot_bridge's own kind: it follows the parent, and this decides where there is none.
-        self._root_sampler = tracer.sampler
-        self._decide_root: Callable[[int, str], tuple[bool, Any]] | None = getattr(tracer.sampler, "decide_root", None)
+        self._head = Head(None)
         self._is_enabled: Callable[[], bool] | None = getattr(tracer, "_is_enabled", None)  # since SDK 1.40
         # Where it stands: to ask for it is a frame for each span.
         self._has_config = hasattr(getattr(tracer, "_tracer_config", None), "is_enabled")
@@ -100,14 +99,49 @@ class SpanRecorder:
         meter, began_ns = self._meter, -1
         if meter is not None and next(meter.ticks) >= meter.due:
             began_ns = meter.begin()
-        rules, sdk = self._rules, self._sdk
-        otel_context, above, baggage, links, debug_id = parent
+        sdk = self._sdk
+        fields: tuple[Any, ...] = parent
+        otel_context, above, baggage, links, debug_id = fields
         if not (sdk._tracer_config.is_enabled if self._has_config else self._is_enabled is None or self._is_enabled()):
             if meter is not None:
                 next(meter.disabled)
             nowhere = above or SpanContext(0, 0, is_remote=False)
             return tracer._unsampled_class(tracer, name, BridgeSpanContext.of(nowhere, baggage), above)
 
+        # What most samplers answer is known by now: to ask them, and to read tags for it, is a quarter of a span.
+        trace_id, found = 0, None
+        answer: int | None = None
+        inherited = above is not None and _is_debug(above)
+        if (
+            debug_id is None
+            and not inherited
+            and not self.sheds
+            and (tags is None or (type(tags) is dict and "sampling.priority" not in tags))
+        ):
+            head = self._head
+            if head.sampler is not sdk.sampler:
+                head = self._head = Head(sdk.sampler)
+            if above is not None and head.follows:
+                answer = above[3] & 1
+            else:
+                answer = head.root
+                if answer is None and head.decide_root is not None:
+                    trace_id = self._root_trace_id()
+                    answer, found = head.decide_root(trace_id, name)
+            if answer is not None and not answer and not self._late_sampling:
+                if self._metrics is not None:
+                    self._metrics.start_span(above, _DROP)
+                if meter is not None:
+                    next(meter.unsampled)
+                unsampled: UnsampledSpan = _new_span(tracer._unsampled_class)
+                unsampled._tracer = tracer
+                unsampled._name = name
+                unsampled._parent = above
+                unsampled._trace_id = trace_id
+                unsampled._items = baggage
+                return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns, recorded=False)
+
+        rules = self._rules
         known = rules.known
         is_seen = name in known.names
         if not is_seen:
@@ -120,39 +154,29 @@ class SpanRecorder:
             read = read_tags(tags, attributes, rules.clean_tag)
             for key, value in attributes.items():
                 known.learn(key, value)
+        if debug_id is not None:
+            attributes["jaeger-debug-id"] = clean_value(debug_id, rules.tag_limit)
+            is_seen = False
         kind, priority, error, status_tags = read
-
         ids = sdk.id_generator
         is_plain = ids is self._plain_ids
-        if above is None:
-            inherited, flags = False, self._root_flags
-            if is_plain and not self._short_ids:
-                trace_id = getrandbits(128) or ids.generate_trace_id()
-            else:
-                trace_id = self._root_trace_id()
-            if debug_id is not None:
-                attributes["jaeger-debug-id"] = clean_value(debug_id, rules.tag_limit)
-                is_seen = False
+        if above is not None:
+            trace_id, flags, state = above[0], above[3] & 2, above[4]
         else:
-            trace_id, flags = above[0], above[3] & 2
-            inherited = _is_debug(above)
-        sampler = sdk.sampler
-        # What these two constants answer is known; to ask them costs a tenth of a span.
-        if (
-            (sampler is ALWAYS_ON or (sampler is DEFAULT_ON and (above is None or above[3] & 1)))
-            and priority is None
-            and debug_id is None
-            and not inherited
-            and not self.sheds
-        ):
-            decision, debug = _SAMPLE, False
-            state = None if above is None else above[4]
-        else:
+            trace_id = trace_id or (is_plain and not self._short_ids and getrandbits(128)) or self._root_trace_id()
+            flags, state = self._root_flags, None
+        decision, debug = _SAMPLE, False
+        if answer is None:
             plain = attributes
             decision, state, debug, attributes = self._decide(parent, trace_id, name, read, attributes, inherited)
             is_seen = is_seen and attributes is plain
             if debug or inherited:
                 state = debug_state(state or DEFAULT_TRACE_STATE, debug=debug)
+        elif not answer:
+            decision = _RECORD
+        elif found:
+            attributes |= found
+            is_seen = False
         context: BridgeSpanContext = _new_tuple(
             BridgeSpanContext,
             (
@@ -192,12 +216,12 @@ class SpanRecorder:
         span._context = context
         span._kind = kind
         span._parent = above
-        span._resource = rules.resource_of(sdk.resource)
+        span._resource = rules.exported_resource if sdk.resource is rules.resource else rules.take(sdk.resource)
         span._attributes = attributes
         span._records = None
         span._end_time = None
         span._record_end_metrics = end_metrics
-        span._is_judged = False
+        span._is_judged = rules.translates
         span._is_seen = is_seen
         span._unended = True
         span._start_time = time_ns() if start_ns is None else start_ns
@@ -210,8 +234,39 @@ class SpanRecorder:
             span._is_seen = True
         if rules.watches:
             _watch(rules, span)
-        self._tell_started(span, otel_context)
+        listeners = rules.listeners
+        if listeners.starting or listeners.source._span_processors is not listeners.seen:
+            self._tell_started(span, otel_context)
         return span if began_ns < 0 else timed(span, meter, began_ns, recorded=True)
+
+    def unsampled_context(self, span: UnsampledSpan) -> BridgeSpanContext:
+        """Make the context of a span that was dropped without one.
+
+        Args:
+            span: has a parent, or a trace id or none, and baggage.
+        """
+        above: Any = span._parent
+        if above is None:
+            trace_id, flags, state = span._trace_id or self._root_trace_id(), self._root_flags, DEFAULT_TRACE_STATE
+        else:
+            trace_id, flags, state = above[0], above[3] & 2, above[4]
+        span_id = self._sdk.id_generator.generate_span_id()
+        made: BridgeSpanContext = _new_tuple(
+            BridgeSpanContext,
+            (
+                trace_id,
+                span_id,
+                False,
+                FLAGS[flags],
+                state or DEFAULT_TRACE_STATE,
+                True,
+                span._items,
+                False,
+                None,
+                None,
+            ),
+        )
+        return made
 
     def measure(self, meter: Meter) -> None:
         """Have the spans counted and timed from now on."""
@@ -227,7 +282,7 @@ class SpanRecorder:
         """
         rules = self._rules
         span._rules = rules
-        span._resource = rules.resource_of(self._sdk.resource)
+        span._resource = rules.take(self._sdk.resource)
         span._start_time = start_ns
         span._attributes = {}
         span._unended = True
@@ -296,20 +351,21 @@ class SpanRecorder:
             for key in _FORCING:
                 attributes.pop(key, None)
         sampler = self._sdk.sampler
-        if sampler is ALWAYS_ON or (sampler is DEFAULT_ON and (above is None or above.trace_flags & 1)):
-            return _SAMPLE, state, debug, attributes
-        decide = self._decide_root
-        if decide is not None and sampler is self._root_sampler:
-            # What should_sample would answer, without the three objects that carry it: a fifth of a span. As in
-            # jaeger-client, what is forced is not the sampler's choice, and not counted as one.
-            if debug or (above is not None and above.trace_flags & 1):
+        head = self._head if self._head.sampler is sampler else Head(sampler)
+        if (head.follows and above is not None) or head.root is not None or head.decide_root is not None:
+            # As in jaeger-client, what is forced is not the sampler's choice, and not counted as one.
+            if debug:
                 return _SAMPLE, state, debug, attributes
-            sampled, found = (False, {}) if above is not None else decide(trace_id, name)
+            found: Any = {}
+            if head.follows and above is not None:
+                sampled = bool(above.trace_flags & 1)
+            elif head.decide_root is not None:
+                sampled, found = head.decide_root(trace_id, name)
+            else:
+                sampled = bool(head.root)
             if sampled:
-                return _SAMPLE, None, False, attributes | found
-            if not self._late_sampling:
-                return _DROP, state, False, attributes
-            return _RECORD, state, False, attributes
+                return _SAMPLE, state, False, attributes | found
+            return (_RECORD if self._late_sampling else _DROP), state, False, attributes
         result = sampler.should_sample(parent.context, trace_id, name, kind, attributes, parent.links)
         decision = result.decision
         forced = debug
@@ -356,6 +412,9 @@ def _decided(found: Any, own: dict[str, Any], rules: SpanRules, *, keep: bool) -
     return decided
 
 
-def _is_debug(context: SpanContext) -> bool:
+def _is_debug(context: SpanContext) -> Any:
+    if type(context) is BridgeSpanContext:
+        fields: tuple[Any, ...] = context
+        return fields[7] and fields[3] & 1
     known = context if isinstance(context, BridgeSpanContext) else BridgeSpanContext.of(context)
     return known.debug and known.sampled

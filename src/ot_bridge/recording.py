@@ -94,21 +94,24 @@ class SpanRules:
         self._redactor = None if redactor is None else SpanRedactor(redactor)
         self.redact = None if self._redactor is None else self._redactor.bridge_span
         self.known = Known(redactor, is_open=self.tag_limit is None and self.log_limit is None)
+        self.texts_under, self.bits = self.known.texts_under, self.known.bits
         self.unfinished = None if settings.find_unfinished is None else Unfinished(settings.find_unfinished)
         limit = settings.flood_limit
         self.flood = None if limit is None else Flood(limit, collapse=settings.flood_collapse)
         self.watches = self.unfinished is not None or self.flood is not None
         self.redact_start = None if settings.redact_dry_run else self.redact  # a dry run counts once
         self.translates = settings.semconv != "legacy"
-        self._resource: Resource | None = None  # the last that was asked for, and what is exported of it
-        self._exported_resource: Resource | None = None
+        self.resource: Resource | None = None
+        """The provider's, as it was last."""
+        self.exported_resource: Resource = Resource.get_empty()
+        """What is exported of it: see :meth:`take`."""
 
-    def resource_of(self, resource: Resource) -> Resource:
-        """Return what is exported of a resource: the same object each time."""
-        if resource is not self._resource or self._exported_resource is None:
-            self._exported_resource = resource if self._redactor is None else self._redactor.resource(resource)
-            self._resource = resource
-        return self._exported_resource
+    def take(self, resource: Resource) -> Resource:
+        """Take the provider's resource, where it is another than before; return what is exported of it."""
+        if resource is not self.resource:
+            self.exported_resource = resource if self._redactor is None else self._redactor.resource(resource)
+            self.resource = resource
+        return self.exported_resource
 
     def may_force(self, name: str) -> bool:
         """Tell whether a trace may be forced by a span of this name: a throttler may say no."""
@@ -165,7 +168,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     _error: bool | None = None  # the error tag's word
     _error_message: str | None = None
     _status_tags: bool = False  # whether a tag other than error may decide on the status
-    _is_judged: bool = True  # whether anything has a say on the status, or has to be let go of at the end
+    _is_judged: bool = True  # whether there is anything to settle at the end, such as a status
     _is_seen: bool = False  # whether all in it was seen before, and may stay as it is: see ot_bridge.known
     _unended: bool  # deleted at the end: of two threads that finish a span at once, one gets the exception
     _dropped_attributes: int = 0
@@ -183,15 +186,14 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         """Set a tag: by its row in TAG_RULES, else as attribute. None is skipped."""
         if self._end_time is None:
             rules = self._rules
-            known = rules.known
             try:
-                texts = known.texts.get(key)
+                texts = rules.texts_under(key)
                 if texts is not None:
                     kind = type(value)
                     if (
                         value in texts
                         if kind is str
-                        else value.bit_length() < known.bits
+                        else value.bit_length() < rules.bits
                         if kind is int
                         else kind in PLAIN
                     ):
@@ -244,9 +246,10 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
                 dropped = len(attributes) - rules.max_event_attributes
                 attributes = dict(list(attributes.items())[dropped:])
             records = self._records
-            if records is None:
-                records = self._records = []
-            self._record(records, (name, attributes, ns, dropped))
+            if records is None and rules.max_events:
+                self._records = [(name, attributes, ns, dropped)]
+            else:
+                self._record((name, attributes, ns, dropped))
         except Exception:
             count("span.failed.log_kv")
         return self
@@ -306,10 +309,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             bounded = BoundedAttributes(limit, attributes, True, rules.log_limit)
             event = SdkEvent(to_text(name) or "event", bounded, timestamp)
             self._is_seen = False
-            records = self._records
-            if records is None:
-                records = self._records = []
-            self._record(records, event)
+            self._record(event)
         except Exception:
             count("span.failed.add_event")
 
@@ -513,7 +513,10 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
                 self._error = self._is_judged = True
         return name, attributes
 
-    def _record(self, records: list[Any], entry: tuple[str, dict[str, Any], int, int] | SdkEvent) -> None:
+    def _record(self, entry: tuple[str, dict[str, Any], int, int] | SdkEvent) -> None:
+        records = self._records
+        if records is None:
+            records = self._records = []
         if len(records) < self._rules.max_events:
             records.append(entry)
             return
@@ -546,7 +549,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         if rules.ended is not None:
             next(rules.ended)
         try:
-            if self._is_judged or rules.translates:
+            if self._is_judged:
                 self._settle()
             else:
                 self._final_status = _UNSET
@@ -652,9 +655,9 @@ def _known_log(fields: dict[Any, Any], known: Known) -> tuple[str, dict[str, Any
         return None
     attributes = fields.copy()
     attributes.pop("event", None)
-    texts_of, bits = known.texts, known.bits
+    texts_under, bits = known.texts_under, known.bits
     for key, value in attributes.items():
-        texts = texts_of.get(key)
+        texts = texts_under(key)
         if texts is None:
             return None
         kind = type(value)

@@ -98,36 +98,38 @@ class BridgeScope(opentracing.Scope):
     another thread or task, it finishes its span there and is no longer active where it was opened.
     """
 
+    span: Any = None
+    """The span that is active."""
+    _closed: bool
     _elsewhere = False  # closed where it was not opened
+    _waiter: BridgeScope | None = None  # closes when this one does
     _baggage: dict[str, Any] | None = None  # of a span that is not the bridge's own
 
     def __init__(self, manager: BridgeScopeManager, span: Any, finish_on_close: bool) -> None:
         prior = get_current()
-        top = prior.scope if type(prior) is ScopeContext else prior.get(SCOPE_KEY) if prior else None
-        if top is not None and top._closed:  # type: ignore[attr-defined]
+        if type(prior) is ScopeContext:
+            if prior.scope._closed:
+                prior = live_context()
+        elif prior and scope_of(prior) is not None:
             prior = live_context()
         # All of them here: to read what only the class has costs three times as much.
         self._closed = False
         self._pending = False  # asked to close, and waiting for the one inside
-        self._waiter: BridgeScope | None = None  # closes when this one does
+        self._is_awaited = False  # by one that waits like that
         self._manager = manager
-        self._span = span
-        self._finish_on_close = finish_on_close
+        self.span = span
         self._prior = prior
         if type(span) in OWN_CLASSES:
             self._otel_span: trace_api.Span = span
+            self._finishes = finish_on_close
         else:
             self._otel_span, self._baggage = otel_side(span)
+            self._finishes = finish_on_close and hasattr(span, "finish")
         # Not kept: it holds this scope, and a cycle for each span is work for the collector.
         context: ScopeContext = _new_dict(ScopeContext)
         context.scope = self
         context.rest = prior.rest if type(prior) is ScopeContext else prior
         self._token = attach(context)
-
-    @property
-    def span(self) -> Any:
-        """The span that is active."""
-        return self._span
 
     @property
     def manager(self) -> BridgeScopeManager:
@@ -137,7 +139,7 @@ class BridgeScope(opentracing.Scope):
     @property
     def baggage(self) -> dict[str, Any]:
         """What OpenTelemetry's API sees as baggage while this scope is the last thing that was opened."""
-        return live(self._span) if self._baggage is None else self._baggage
+        return live(self.span) if self._baggage is None else self._baggage
 
     def close(self) -> None:
         """Leave the scope; finish the span when that was asked for."""
@@ -148,7 +150,14 @@ class BridgeScope(opentracing.Scope):
             inside = self._open_inside(current)
             if inside is not None and self._wait_for(inside):
                 return
-        self._close()
+        self._closed = True
+        try:
+            if self._finishes:
+                self.span.finish()
+        finally:
+            self._leave(current)
+            if self._is_awaited:
+                self._close_waiters()
 
     def __enter__(self) -> BridgeScope:
         return self
@@ -158,7 +167,7 @@ class BridgeScope(opentracing.Scope):
     ) -> None:
         """Record the exception on the span, once, and close."""
         if exc_val is not None:
-            record_failure(self._span, exc_type, exc_val, exc_tb)
+            record_failure(self.span, exc_type, exc_val, exc_tb)
         self.close()
 
     def is_stale(self) -> bool:
@@ -181,7 +190,7 @@ class BridgeScope(opentracing.Scope):
         count("scope.closed_out_of_order")
         with _lock:
             self._pending = True
-            inside._waiter = self
+            inside._waiter, inside._is_awaited = self, True
         # It may have closed meanwhile, in another thread, without having seen its waiter.
         return not (inside._closed and inside._take_waiter() is self)
 
@@ -190,36 +199,20 @@ class BridgeScope(opentracing.Scope):
             waiter, self._waiter = self._waiter, None
             return waiter
 
-    def _close(self) -> None:
-        self._closed = True
-        try:
-            if self._finish_on_close:
-                self._finish_span()
-        finally:
-            self._leave()
-            if self._waiter is not None:
-                self._close_waiters()
-
     def _close_waiters(self) -> None:
         # A loop: a thousand scopes that overlap are a thousand waiters.
         waiter = self._take_waiter()
         while waiter is not None:
             waiter._closed = True
             try:
-                if waiter._finish_on_close:
-                    waiter._finish_span()
+                if waiter._finishes:
+                    waiter.span.finish()
             except Exception:
                 warn_once("scope.failed.finish", "a span could not be finished with its scope", exc_info=True)
-            waiter._leave()
+            waiter._leave(get_current())
             waiter = waiter._take_waiter()
 
-    def _finish_span(self) -> None:
-        finish = getattr(self._span, "finish", None)
-        if finish is not None:
-            finish()
-
-    def _leave(self) -> None:
-        current = get_current()
+    def _leave(self, current: Context) -> None:
         try:
             reset(self._token)  # which goes back, and tells whether this is where it was opened
         except ValueError:  # in another thread, task or copied context
@@ -229,8 +222,10 @@ class BridgeScope(opentracing.Scope):
             self._leave_covered(current)
             return
         prior = self._prior
-        top = prior.scope if type(prior) is ScopeContext else prior.get(SCOPE_KEY) if prior else None
-        if self._elsewhere or (top is not None and top._closed):  # type: ignore[attr-defined]
+        if type(prior) is ScopeContext:
+            if prior.scope._closed or self._elsewhere:
+                attach(_live(prior))
+        elif prior or self._elsewhere:
             attach(_live(prior))
 
     def _leave_covered(self, current: Context) -> None:
@@ -262,7 +257,7 @@ class _ShownScope(BridgeScope):
 
     def __init__(self, manager: BridgeScopeManager, span: Any) -> None:
         self._manager = manager
-        self._span = span
+        self.span = span
 
 
 def _scopes_in(context: Context) -> Iterator[BridgeScope]:
@@ -331,7 +326,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
         """The active scope: this manager's, or one that shows a native span; None without one."""
         context, scope = self._find()
         if scope is not None:
-            return scope if scope._span is not None else None
+            return scope if scope.span is not None else None
         return self._showing(context)
 
     def current(self) -> tuple[Context, trace_api.Span | None]:

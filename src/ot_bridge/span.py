@@ -171,15 +171,35 @@ def record_failure(
 
 
 class UnsampledSpan(BridgeSpan, trace_api.Span):  # type: ignore[misc]  # both bases have __enter__
-    """A span that is not recorded: ids and baggage only."""
+    """A span that is not recorded: ids and baggage only, and those not before somebody asks.
+
+    Nobody does for most of them: to draw the ids and to make the context would be a quarter of such a span.
+    """
+
+    _trace_id: int  # 0 where it is still to be drawn
+    _items: dict[str, str]  # the baggage that the context is made with
+    _made: BridgeSpanContext
 
     def __init__(
         self, tracer: BridgeTracer, name: str, context: BridgeSpanContext, parent: SpanContext | None = None
     ) -> None:
         self._tracer = tracer
         self._name = name
-        self._context = context
+        self._made = context
         self._parent = parent
+
+    @property
+    def _context(self) -> BridgeSpanContext:  # type: ignore[override]
+        try:
+            return self._made
+        except AttributeError:
+            recorder: Any = self._tracer._recorder
+            # One for all, whichever thread comes first.
+            return self.__dict__.setdefault("_made", recorder.unsampled_context(self))
+
+    @_context.setter
+    def _context(self, context: BridgeSpanContext) -> None:
+        self._made = context
 
     def unwrap(self) -> trace_api.Span:
         return self

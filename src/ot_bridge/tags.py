@@ -69,9 +69,9 @@ def read_known_tags(tags: dict[Any, Any], attributes: dict[str, Any], known: Kno
         attributes: takes the attributes.
         known: keys and texts that were seen before.
     """
-    texts_of, bits = known.texts, known.bits
+    texts_under, bits = known.texts_under, known.bits
     for key, value in tags.items():
-        texts = texts_of.get(key)
+        texts = texts_under(key)
         if texts is None:
             return False
         kind = type(value)

@@ -23,7 +23,7 @@ from ot_bridge.delegation import DelegatingScopeManager
 from ot_bridge.environment import wrong
 from ot_bridge.errors import CarrierError, CorruptedContextError, FormatError
 from ot_bridge.metering import MeteredScopeManager, is_wanted
-from ot_bridge.parents import Parent, active_parent, context_of, find_parent
+from ot_bridge.parents import Parent, active_parent, context_of, find_parent, innermost_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
@@ -119,6 +119,7 @@ class BridgeTracer(opentracing.Tracer):
         manager = own_manager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
         super().__init__(manager)
         self._manager = manager
+        self._active_parent = innermost_parent if scope_manager is None else active_parent
         self._bind(trace_api.get_tracer_provider() if tracer_provider is None else tracer_provider)
 
     @property
@@ -178,7 +179,7 @@ class BridgeTracer(opentracing.Tracer):
             name = clean_text(name)
         try:
             if child_of is None and references is None and not ignore_active_span:
-                parent = active_parent(self._manager)
+                parent = self._active_parent(self._manager)
             else:
                 jaeger_rule = self.settings.references == "jaeger"
                 parent = find_parent(self._manager, child_of, references, ignore_active_span, jaeger_rule)

@@ -263,17 +263,14 @@ RecordedSpan._alike = {RecordedSpan}
 class UnrecordedSpan(Span, UnsampledSpan):  # type: ignore[misc]
     """A span that is not recorded, until a ``sampling.priority`` asks for it."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._start_time = time_ns()
-
     def set_tag(self, key: Any, value: Any) -> UnrecordedSpan:
         """Do nothing, except for ``sampling.priority``: what comes after it is recorded, as Jaeger does it."""
         if key == _PRIORITY and read_priority(value) and self.tracer.is_debug_allowed(self.operation_name):
             recorder = self.tracer._recorder
-            self._context = self._context.with_sampling(sampled=True, debug=True)
+            context = self._context = self._context.with_sampling(sampled=True, debug=True)
             if recorder is not None:
                 self.__class__ = RecordedSpan  # type: ignore[assignment]
+                self._context = context
                 recorder.promote(cast("RecordingSpan", self), self._start_time)
                 RecordingSpan.set_tag(cast("RecordingSpan", self), key, 1)
                 cast("RecordingSpan", self)._attributes[key] = clean_value(value)

@@ -8,6 +8,7 @@ import os
 import random
 import weakref
 from collections.abc import Mapping
+from time import time_ns
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -255,8 +256,10 @@ class Tracer(BridgeTracer):
                     span._added_tags = ((SAMPLER_TYPE_TAG_KEY, kind), (SAMPLER_PARAM_TAG_KEY, param))
                 elif constants.DEBUG_ID_HEADER_KEY in attributes:
                     span._added_tags = ((self.debug_id_header, attributes[constants.DEBUG_ID_HEADER_KEY]),)
-        elif start_time is not None and type(span) is UnrecordedSpan:
-            span.start_time = start_time
+        elif type(span) is UnrecordedSpan:
+            span._start_time = time_ns()
+            if start_time is not None:
+                span.start_time = start_time
         if references is not None:
             span.references = listed or None
         if self._counts:
