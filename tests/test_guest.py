@@ -120,14 +120,16 @@ def test_exception_whose_text_raises_is_recorded(tracer: BridgeTracer, exporter:
     assert str(dict(event.attributes or {})["exception.type"]).endswith("MuteError")
 
 
-@pytest.mark.parametrize("name", ["active_parent", "find_parent"])
+@pytest.mark.parametrize("name", ["get_current", "find_parent"])
 def test_span_whose_parent_cannot_be_found_is_a_root(
     tracer: BridgeTracer, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    from ot_bridge import parents
     from ot_bridge import tracer as module
 
-    monkeypatch.setattr(module, name, fail)
-    tracer.start_span("op", child_of=None if name == "active_parent" else tracer.start_span("parent")).finish()
+    parent = tracer.start_span("parent") if name == "find_parent" else None
+    monkeypatch.setattr(parents if parent is None else module, name, fail)
+    tracer.start_span("op", child_of=parent).finish()
     assert exporter.get_finished_spans()[0].parent is None
     assert telemetry.snapshot()["start.failed.parent"] >= 1
 

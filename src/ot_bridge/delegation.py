@@ -35,6 +35,7 @@ class _DelegatedScope(BridgeScope):
         self._theirs = theirs
         # It is their scope that finishes it, unless their manager does not hold that for active any more.
         self._left_to_us, self._finishes = self._finishes, False
+        self._is_special = True
         # What was attached: their manager may find the scope where that is not current.
         self.context: Context | None = get_current()
 

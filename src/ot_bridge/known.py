@@ -21,7 +21,7 @@ PLAIN: Final = frozenset({float, bool})
 _MAX_KEYS: Final = 4096
 _MAX_KEY: Final = 256
 _MAX_TEXTS: Final = 512  # under one key
-_MAX_TEXT: Final = 256
+_MAX_TEXT: Final = 256  # also of a redactor, and where the budget cuts: what is known is never cut
 
 
 class Known:
@@ -39,25 +39,17 @@ class Known:
         bits: a number of fewer may stand under a known key.
     """
 
-    __slots__ = ("_epoch", "_is_open", "_may_open", "_redactor", "bits", "names", "texts", "texts_under")
+    __slots__ = ("_epoch", "_is_open", "_redactor", "_told", "bits", "names", "texts", "texts_under")
 
     def __init__(self, redactor: Redactor | None, *, is_open: bool) -> None:
         self._redactor = redactor
-        self._is_open = self._may_open = is_open
+        self._is_open = is_open
         self._epoch = 0
         self.texts: dict[Any, AbstractSet[Any]] = {}
         self.texts_under = self.texts.get
+        self._told: dict[str, AbstractSet[Any]] = {}  # the same for the words of OpenTracing's
         self.names: AbstractSet[Any] = set() if redactor is None else redactor.clean_texts
         self.bits = 64 if redactor is None or redactor.spares_numbers else 0
-
-    def close(self) -> None:
-        """Let nothing stay as it is from now on, until :meth:`reopen`."""
-        self._is_open = False
-        self.texts.clear()
-
-    def reopen(self) -> None:
-        """Learn again."""
-        self._is_open = self._may_open
 
     def learn(self, key: str, value: Any) -> None:
         """Remember a key, and the value where there is no redactor to do so.
@@ -70,16 +62,25 @@ class Known:
         if redactor is not None and redactor.epoch != self._epoch:  # it has forgotten, and made new sets
             self._epoch = redactor.epoch
             self.texts.clear()
-        if not self._is_open or key in ROLES or len(key) > _MAX_KEY or not key.isascii():
+            self._told.clear()
+        if not self._is_open or not 0 < len(key) <= _MAX_KEY or not key.isascii():
             return
-        texts = self.texts.get(key)
+        held = self._told if key in ROLES else self.texts
+        texts = held.get(key)
         if texts is None:
             texts = set() if redactor is None else redactor.texts_under(key)
-            if texts is None or len(self.texts) >= _MAX_KEYS:
+            if texts is None or len(held) >= _MAX_KEYS:
                 return
-            self.texts[key] = texts
+            held[key] = texts
         if redactor is None:
             _add(texts, value)
+
+    def has(self, key: str, value: Any) -> bool:
+        """Tell whether a value may stay as it is under a key, which may be a word of OpenTracing's."""
+        texts, kind = self._told.get(key) if key in ROLES else self.texts.get(key), type(value)
+        if texts is None:
+            return False
+        return value in texts if kind is str else value.bit_length() < self.bits if kind is int else kind in PLAIN
 
     def learn_name(self, name: str) -> None:
         """Remember a name, where there is no redactor to do so."""

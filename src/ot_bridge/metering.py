@@ -67,7 +67,7 @@ def timed_class(plain: type[RecordingSpan], meter: Meter | None) -> type[Recordi
 
 def _made(plain: type[RecordingSpan], meter: Meter | None) -> Any:
     methods = {name: _timed(getattr(plain, name), path) for name, path in _CALLS.items()}
-    methods["_end"] = _timed_end(plain._end)
+    methods["finish"] = _timed_finish(plain.finish)
     shown = {"__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__}
     meta: Any = type(plain)
     made = meta(plain.__name__, (plain,), {**shown, **methods, "_meter": meter})
@@ -97,8 +97,9 @@ def _timed(method: Callable[..., Any], path: str) -> Callable[..., Any]:
     return call
 
 
-def _timed_end(method: Callable[[Any, int | None], None]) -> Callable[[Any, int | None], None]:
-    def _end(self: Any, end_time: int | None) -> None:
+def _timed_finish(method: Callable[..., None]) -> Callable[..., None]:
+    @wraps(method)
+    def finish(self: Any, *args: Any, **kwargs: Any) -> None:
         meter: Meter = self._meter
         told, settled_ns = self._record_end_metrics, list[int]()
 
@@ -111,7 +112,7 @@ def _timed_end(method: Callable[[Any, int | None], None]) -> Callable[[Any, int 
         self._record_end_metrics = settled
         began_ns = meter.thread_ns()
         try:
-            method(self, end_time)
+            method(self, *args, **kwargs)
         finally:
             over_ns = meter.thread_ns()
             self._record_end_metrics = told
@@ -119,17 +120,14 @@ def _timed_end(method: Callable[[Any, int | None], None]) -> Callable[[Any, int 
             meter.add("end", between_ns - began_ns)
             meter.add("decide", over_ns - between_ns)
 
-    return _end
+    return finish
 
 
 class MeteredScopeManager(BridgeScopeManager):
     """Times the scopes of timed spans."""
 
     def activate(self, span: Any, finish_on_close: bool = True) -> BridgeScope:
-        kind = type(span)
-        if kind in _TIMED:
-            return _TimedScope(self, span, finish_on_close)
-        return BridgeScope(self, span if kind in OWN_CLASSES else self._seen(span), finish_on_close)
+        return (_TimedScope if type(span) in _TIMED else BridgeScope)(self, span, finish_on_close)
 
 
 class _TimedScope(BridgeScope):
@@ -137,6 +135,7 @@ class _TimedScope(BridgeScope):
         meter: Meter = span._meter
         began = meter.thread_ns()
         super().__init__(manager, span, finish_on_close)
+        self._is_special = True
         meter.add("scope", meter.thread_ns() - began)
 
     def _leave(self, current: Context) -> None:

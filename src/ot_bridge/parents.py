@@ -66,6 +66,9 @@ class Parent(NamedTuple):
     debug_id: str | None = None
 
 
+_NOTHING: Final = Parent(Context(), None, _NONE)
+
+
 def find_parent(
     manager: BridgeScopeManager, child_of: Any, references: Any, ignore_active_span: bool, jaeger_rule: bool
 ) -> Parent:
@@ -136,8 +139,7 @@ def innermost_parent(manager: BridgeScopeManager) -> Parent:
                 inner: Parent = _new_tuple(Parent, (context, own, own[6], (), None))
                 return inner
     elif not context:
-        root: Parent = _new_tuple(Parent, (context, None, _NONE, (), None))
-        return root
+        return _NOTHING
     return active_parent(manager)
 
 

@@ -18,18 +18,20 @@ from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, TraceState
+from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, SpanKind, TraceState
 
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
+from ot_bridge.conventions import KINDS
 from ot_bridge.head import Head
+from ot_bridge.known import PLAIN
 from ot_bridge.meter import Meter
 from ot_bridge.metering import timed, timed_class
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules, summarize
 from ot_bridge.shedding import SHED
 from ot_bridge.span import BridgeSpan, UnsampledSpan
-from ot_bridge.tags import NO_TAGS, Tags, read_known_tags, read_tags
+from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
 from ot_bridge.version import __version__
@@ -43,6 +45,7 @@ __all__ = ["SpanRecorder"]
 _LOW_64: Final = 2**64 - 1
 _SHAPE: Final = ("sampler", "resource", "span_processor", "id_generator", "_span_limits")
 _FORCING: Final = ("sampling.priority", "jaeger-debug-id")
+_INTERNAL: Final = SpanKind.INTERNAL
 _DROP, _RECORD, _SAMPLE = Decision.DROP, Decision.RECORD_ONLY, Decision.RECORD_AND_SAMPLE
 _new_span: Final[Any] = object.__new__
 _new_tuple: Final[Any] = tuple.__new__
@@ -100,8 +103,8 @@ class SpanRecorder:
         if meter is not None and next(meter.ticks) >= meter.due:
             began_ns = meter.begin()
         sdk = self._sdk
-        fields: tuple[Any, ...] = parent
-        otel_context, above, baggage, links, debug_id = fields
+        above: Any  # a tuple: to read its fields by name would be a frame for each
+        otel_context, above, baggage, links, debug_id = parent
         if not (sdk._tracer_config.is_enabled if self._has_config else self._is_enabled is None or self._is_enabled()):
             if meter is not None:
                 next(meter.disabled)
@@ -109,8 +112,9 @@ class SpanRecorder:
             return tracer._unsampled_class(tracer, name, BridgeSpanContext.of(nowhere, baggage), above)
 
         # What most samplers answer is known by now: to ask them, and to read tags for it, is a quarter of a span.
-        trace_id, found = 0, None
+        trace_id = 0
         answer: int | None = None
+        found: Any = None
         inherited = above is not None and _is_debug(above)
         if (
             debug_id is None
@@ -142,36 +146,53 @@ class SpanRecorder:
                 return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns, recorded=False)
 
         rules = self._rules
-        known = rules.known
-        is_seen = name in known.names
+        is_seen = name in rules.names
         if not is_seen:
-            known.learn_name(name)
+            rules.known.learn_name(name)
         attributes: dict[str, Any] = {}
         read = NO_TAGS
-        if tags is not None and not (type(tags) is dict and read_known_tags(tags, attributes, known)):
-            is_seen = False
-            attributes = {}
-            read = read_tags(tags, attributes, rules.clean_tag)
-            for key, value in attributes.items():
-                known.learn(key, value)
+        span_kind = _INTERNAL
+        if tags is not None:
+            is_known = type(tags) is dict
+            if is_known:
+                texts_under, bits = rules.texts_under, rules.bits
+                for key, value in tags.items():
+                    texts, kind = texts_under(key), type(value)
+                    if texts is not None and (
+                        value in texts if kind is str else value.bit_length() < bits if kind is int else kind in PLAIN
+                    ):
+                        attributes[key] = value
+                    elif key == "span.kind" and kind is str and value in KINDS:
+                        span_kind = KINDS[value]
+                    else:
+                        is_known = False
+                        break
+            if not is_known:
+                is_seen = False
+                attributes = {}
+                read = read_tags(tags, attributes, rules.clean_tag)
+                span_kind = read[0]
+                for key, value in attributes.items():
+                    rules.known.learn(key, value)
         if debug_id is not None:
             attributes["jaeger-debug-id"] = clean_value(debug_id, rules.tag_limit)
             is_seen = False
-        kind, priority, error, status_tags = read
         ids = sdk.id_generator
         is_plain = ids is self._plain_ids
         if above is not None:
             trace_id, flags, state = above[0], above[3] & 2, above[4]
         else:
             trace_id = trace_id or (is_plain and not self._short_ids and getrandbits(128)) or self._root_trace_id()
-            flags, state = self._root_flags, None
+            flags, state = self._root_flags, DEFAULT_TRACE_STATE
         decision, debug = _SAMPLE, False
         if answer is None:
             plain = attributes
-            decision, state, debug, attributes = self._decide(parent, trace_id, name, read, attributes, inherited)
+            asked = (span_kind, *read[1:])
+            decision, found, debug, attributes = self._decide(parent, trace_id, name, asked, attributes, inherited)
             is_seen = is_seen and attributes is plain
+            state = found or DEFAULT_TRACE_STATE
             if debug or inherited:
-                state = debug_state(state or DEFAULT_TRACE_STATE, debug=debug)
+                state = debug_state(state, debug=debug)
         elif not answer:
             decision = _RECORD
         elif found:
@@ -184,7 +205,7 @@ class SpanRecorder:
                 (is_plain and getrandbits(64)) or ids.generate_span_id(),
                 False,
                 FLAGS[flags | (decision is _SAMPLE)],
-                state or DEFAULT_TRACE_STATE,
+                state,
                 True,
                 baggage,
                 debug,
@@ -201,7 +222,7 @@ class SpanRecorder:
                 elif attributes is SHED:
                     next(meter.shed)
                 else:
-                    next(meter.unsampled if priority is not False else meter.refused)
+                    next(meter.unsampled if read[1] is not False else meter.refused)
             if decision is _DROP:
                 unsampled = tracer._unsampled_class(tracer, name, context, above)
                 return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns, recorded=False)
@@ -214,7 +235,7 @@ class SpanRecorder:
         span._rules = rules
         span._name = name
         span._context = context
-        span._kind = kind
+        span._kind = span_kind
         span._parent = above
         span._resource = rules.exported_resource if sdk.resource is rules.resource else rules.take(sdk.resource)
         span._attributes = attributes
@@ -227,16 +248,21 @@ class SpanRecorder:
         span._start_time = time_ns() if start_ns is None else start_ns
         if debug and (above is None or above.is_remote):
             attributes["jaeger.debug"] = True
-        if links or status_tags or error is not None or len(attributes) > rules.max_attributes:
-            span.begin(links, error, status_tags=status_tags)
+        if read is not NO_TAGS or links or len(attributes) > rules.max_attributes:
+            span.begin(links, read[2], status_tags=read[3])
         if not span._is_seen and rules.redact_start is not None:
             rules.redact_start(span)
             span._is_seen = True
         if rules.watches:
             _watch(rules, span)
         listeners = rules.listeners
-        if listeners.starting or listeners.source._span_processors is not listeners.seen:
-            self._tell_started(span, otel_context)
+        if listeners.source._span_processors is not listeners.seen:
+            listeners.look()
+        try:
+            for processor in listeners.starting:
+                processor.on_start(span, parent_context=otel_context)
+        except Exception:
+            warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
         return span if began_ns < 0 else timed(span, meter, began_ns, recorded=True)
 
     def unsampled_context(self, span: UnsampledSpan) -> BridgeSpanContext:
@@ -258,7 +284,7 @@ class SpanRecorder:
                 span_id,
                 False,
                 FLAGS[flags],
-                state or DEFAULT_TRACE_STATE,
+                state,
                 True,
                 span._items,
                 False,
@@ -316,7 +342,7 @@ class SpanRecorder:
         span._attributes = group.attributes()
         span._unended = True
         self._tell_started(span, Context())
-        span._end(group.end_ns)
+        span.end(group.end_ns)
 
     def _tell_started(self, span: RecordingSpan, context: Context) -> None:
         listeners = self._rules.listeners

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from time import time_ns
 from types import MappingProxyType
@@ -88,13 +89,13 @@ class SpanRules:
         self.ended: Iterator[int] | None = None
         """Counts the spans that end, where there is a meter."""
         self.terse = False
-        """Leave out logs that tell of no error: see :mod:`ot_bridge.shedding`."""
         self.debug_allowed: Callable[[str], bool] | None = None
         redactor = redactor_of(settings)
         self._redactor = None if redactor is None else SpanRedactor(redactor)
         self.redact = None if self._redactor is None else self._redactor.bridge_span
         self.known = Known(redactor, is_open=self.tag_limit is None and self.log_limit is None)
-        self.texts_under, self.bits = self.known.texts_under, self.known.bits
+        self.names, self.texts_under, self.bits = self.known.names, self.known.texts_under, self.known.bits
+        self.event_names: AbstractSet[Any] = self.names
         self.unfinished = None if settings.find_unfinished is None else Unfinished(settings.find_unfinished)
         limit = settings.flood_limit
         self.flood = None if limit is None else Flood(limit, collapse=settings.flood_collapse)
@@ -112,6 +113,11 @@ class SpanRules:
             self.exported_resource = resource if self._redactor is None else self._redactor.resource(resource)
             self.resource = resource
         return self.exported_resource
+
+    def leave_out_logs(self, *, terse: bool) -> None:
+        """Leave out logs that tell of no error, or leave out none: see :mod:`ot_bridge.shedding`."""
+        self.terse = terse
+        self.event_names = frozenset() if terse else self.names
 
     def may_force(self, name: str) -> bool:
         """Tell whether a trace may be forced by a span of this name: a throttler may say no."""
@@ -219,7 +225,6 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             elif value is not None:
                 value = self._rules.clean_tag(value)
                 self._put(key, value)
-                self._rules.known.learn(key, value)
         except Exception:
             count("span.failed.set_tag")
         return self
@@ -231,22 +236,37 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             return self
         try:
             rules = self._rules
-            if rules.terse and not _tells_of_error(key_values):
-                with _lock:
-                    self._dropped_events += 1
-                return self
-            plain = _known_log(key_values, rules.known) if type(key_values) is dict else None
-            if plain is not None:
-                name, attributes = plain
-            else:
+            attributes: dict[str, Any] | None = None
+            if type(key_values) is dict:
+                name = key_values.get("event", "log")
+                if type(name) is str and name in rules.event_names and name not in _TOLD_EVENTS:
+                    attributes = key_values.copy()
+                    attributes.pop("event", None)
+                    texts_under, bits = rules.texts_under, rules.bits
+                    for key, value in attributes.items():
+                        texts = texts_under(key)
+                        kind = type(value)
+                        if texts is None or not (
+                            value in texts
+                            if kind is str
+                            else value.bit_length() < bits
+                            if kind is int
+                            else kind in PLAIN
+                        ):
+                            attributes = None
+                            break
+            if attributes is None:
+                if rules.terse and not _tells_of_error(key_values):
+                    with _lock:
+                        self._dropped_events += 1
+                    return self
                 name, attributes = self._read_log(key_values)
             ns = time_ns() if timestamp is None else _ns_of(timestamp, "log")
             dropped = 0
             if len(attributes) > rules.max_event_attributes:
                 dropped = len(attributes) - rules.max_event_attributes
                 attributes = dict(list(attributes.items())[dropped:])
-            records = self._records
-            if records is None and rules.max_events:
+            if self._records is None and rules.max_events:
                 self._records = [(name, attributes, ns, dropped)]
             else:
                 self._record((name, attributes, ns, dropped))
@@ -263,13 +283,49 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             count("span.after_finish")
         return self
 
-    def finish(self, finish_time: Any = None) -> None:
+    def finish(self, finish_time: Any = None, _end_ns: int | None = None) -> None:
         """End the span and hand it to the processors.
 
         Args:
             finish_time: Unix time in seconds; None, or what is no time, for now.
         """
-        self._end(None if finish_time is None else _ns_of(finish_time, "finish"))
+        try:
+            del self._unended  # one step, which no other thread can come into: a lock would be four times as much
+        except AttributeError:
+            count("span.finished_twice")
+            return
+        rules = self._rules
+        if _end_ns is None:
+            _end_ns = time_ns() if finish_time is None else _ns_of(finish_time, "finish")
+        self._end_time = _end_ns
+        if rules.ended is not None:
+            next(rules.ended)
+        try:
+            if self._is_judged:
+                self._settle()
+            else:
+                self._final_status = _UNSET
+            if self._record_end_metrics is not None:
+                self._record_end_metrics()
+        except Exception:
+            warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
+        if rules.watches:
+            self._watch(rules)
+        if not self._is_seen and rules.redact is not None:  # before anybody sees it, whatever failed so far
+            rules.redact(self)
+        listeners = rules.listeners
+        if listeners.source._span_processors is not listeners.seen:
+            listeners.look()
+        try:
+            for processor in listeners.ending:
+                processor._on_ending(self)
+        except Exception:
+            warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
+        try:
+            for processor in listeners.on_end:
+                processor.on_end(self)
+        except Exception:
+            warn_once("span.failed.end", "a span processor failed when a span ended", exc_info=True)
 
     # --- OpenTelemetry. Its callers know its rules: no tag is mapped here.
 
@@ -280,7 +336,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         return self._end_time is None
 
     def end(self, end_time: int | None = None) -> None:
-        self._end(end_time)
+        type(self).finish(self, None, end_time)  # not what an application has put there
 
     def update_name(self, name: str) -> None:
         self.set_operation_name(name)
@@ -415,8 +471,10 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             error: the initial ``error`` tag, None without one.
             status_tags: whether another initial tag may decide on the status.
         """
-        self._set_links(links)
-        self._is_judged, self._is_seen = True, False
+        if links:
+            self._set_links(links)
+            self._is_seen = False
+        self._is_judged = True
         self._status_tags = status_tags
         if error is not None:
             self._apply_error(error)
@@ -479,7 +537,10 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         return True
 
     def _put(self, key: str, value: Any) -> None:
-        self._is_seen = False
+        known = self._rules.known
+        if self._is_seen and not known.has(key, value):
+            self._is_seen = False
+            known.learn(key, value)
         attributes = self._attributes
         if key in attributes or len(attributes) < self._rules.max_attributes:
             if key:
@@ -537,43 +598,6 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             http=settings.status_from_http and self._status_tags,
             error_false_as_ok=settings.error_false_as_ok,
         )
-
-    def _end(self, end_time: int | None) -> None:
-        try:
-            del self._unended  # one step, which no other thread can come into: a lock would be four times as much
-        except AttributeError:
-            count("span.finished_twice")
-            return
-        rules = self._rules
-        self._end_time = time_ns() if end_time is None else end_time
-        if rules.ended is not None:
-            next(rules.ended)
-        try:
-            if self._is_judged:
-                self._settle()
-            else:
-                self._final_status = _UNSET
-            if self._record_end_metrics is not None:
-                self._record_end_metrics()
-        except Exception:
-            warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
-        if rules.watches:
-            self._watch(rules)
-        if not self._is_seen and rules.redact is not None:  # before anybody sees it, whatever failed so far
-            rules.redact(self)
-        listeners = rules.listeners
-        if listeners.source._span_processors is not listeners.seen:
-            listeners.look()
-        try:
-            for processor in listeners.ending:
-                processor._on_ending(self)
-        except Exception:
-            warn_once("span.failed.ending", "a span processor failed when a span was ending", exc_info=True)
-        try:
-            for processor in listeners.on_end:
-                processor.on_end(self)
-        except Exception:
-            warn_once("span.failed.end", "a span processor failed when a span ended", exc_info=True)
 
     def _watch(self, rules: SpanRules) -> None:
         try:
@@ -646,24 +670,6 @@ for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does
 
 OWN_CLASSES.add(RecordingSpan)
 RecordingSpan._alike = {RecordingSpan}
-
-
-def _known_log(fields: dict[Any, Any], known: Known) -> tuple[str, dict[str, Any]] | None:
-    """Return the event for a log whose name, keys and values are known; None for any other."""
-    name = fields.get("event", "log")
-    if type(name) is not str or name not in known.names or name in _TOLD_EVENTS:
-        return None
-    attributes = fields.copy()
-    attributes.pop("event", None)
-    texts_under, bits = known.texts_under, known.bits
-    for key, value in attributes.items():
-        texts = texts_under(key)
-        if texts is None:
-            return None
-        kind = type(value)
-        if not (value in texts if kind is str else value.bit_length() < bits if kind is int else kind in PLAIN):
-            return None
-    return name, attributes
 
 
 def _tells_of_error(key_values: Any) -> bool:

@@ -102,33 +102,34 @@ class BridgeScope(opentracing.Scope):
     """The span that is active."""
     _closed: bool
     _elsewhere = False  # closed where it was not opened
+    _pending = False  # asked to close, and waiting for the one inside
     _waiter: BridgeScope | None = None  # closes when this one does
     _baggage: dict[str, Any] | None = None  # of a span that is not the bridge's own
 
     def __init__(self, manager: BridgeScopeManager, span: Any, finish_on_close: bool) -> None:
-        prior = get_current()
-        if type(prior) is ScopeContext:
-            if prior.scope._closed:
-                prior = live_context()
-        elif prior and scope_of(prior) is not None:
+        prior = rest = get_current()
+        if type(prior) is ScopeContext and not prior.scope._closed:
+            rest = prior.rest
+        elif prior:
             prior = live_context()
+            rest = prior.rest if type(prior) is ScopeContext else prior
         # All of them here: to read what only the class has costs three times as much.
         self._closed = False
-        self._pending = False  # asked to close, and waiting for the one inside
-        self._is_awaited = False  # by one that waits like that
+        self._is_special = False  # has more to close than a span: it waits for another one, or is waited for
         self._manager = manager
-        self.span = span
         self._prior = prior
         if type(span) in OWN_CLASSES:
             self._otel_span: trace_api.Span = span
             self._finishes = finish_on_close
         else:
+            span = manager._seen(span)
             self._otel_span, self._baggage = otel_side(span)
             self._finishes = finish_on_close and hasattr(span, "finish")
+        self.span = span
         # Not kept: it holds this scope, and a cycle for each span is work for the collector.
         context: ScopeContext = _new_dict(ScopeContext)
         context.scope = self
-        context.rest = prior.rest if type(prior) is ScopeContext else prior
+        context.rest = rest
         self._token = attach(context)
 
     @property
@@ -143,10 +144,11 @@ class BridgeScope(opentracing.Scope):
 
     def close(self) -> None:
         """Leave the scope; finish the span when that was asked for."""
-        if self._closed or self._pending:
+        if self._closed or (self._is_special and self._pending):
             return
         current = get_current()
-        if type(current) is not ScopeContext or current.scope is not self:
+        is_on_top = type(current) is ScopeContext and current.scope is self
+        if not is_on_top:
             inside = self._open_inside(current)
             if inside is not None and self._wait_for(inside):
                 return
@@ -155,9 +157,20 @@ class BridgeScope(opentracing.Scope):
             if self._finishes:
                 self.span.finish()
         finally:
-            self._leave(current)
-            if self._is_awaited:
-                self._close_waiters()
+            prior = self._prior
+            if (
+                is_on_top
+                and not self._is_special
+                and not (prior.scope._closed if type(prior) is ScopeContext else prior)
+            ):
+                try:
+                    reset(self._token)  # the most of _leave that most scopes need
+                except ValueError:
+                    self._leave(current)
+            else:
+                self._leave(current)
+                if self._is_special:
+                    self._close_waiters()
 
     def __enter__(self) -> BridgeScope:
         return self
@@ -189,8 +202,8 @@ class BridgeScope(opentracing.Scope):
         """Close together with ``inside``; tell whether that is still to come."""
         count("scope.closed_out_of_order")
         with _lock:
-            self._pending = True
-            inside._waiter, inside._is_awaited = self, True
+            self._pending = self._is_special = inside._is_special = True
+            inside._waiter = self
         # It may have closed meanwhile, in another thread, without having seen its waiter.
         return not (inside._closed and inside._take_waiter() is self)
 
@@ -319,7 +332,7 @@ class BridgeScopeManager(opentracing.ScopeManager):
 
     def activate(self, span: Any, finish_on_close: bool = True) -> BridgeScope:
         """Make a span active until the scope is closed; None makes no span active."""
-        return BridgeScope(self, span if type(span) in OWN_CLASSES else self._seen(span), finish_on_close)
+        return BridgeScope(self, span, finish_on_close)
 
     @property
     def active(self) -> Any:

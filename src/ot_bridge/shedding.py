@@ -102,13 +102,9 @@ class DetailLever:
         """Leave all, or nothing of it."""
         rules = self._rules
         limit = self._limit if part else min(self._limit or _LONGEST_VALUE, _LONGEST_VALUE)
-        rules.terse = not part
+        rules.leave_out_logs(terse=not part)
         rules.clean_tag = cleaner(limit, rules.settings)
         rules.tag_limit = limit
-        if part:
-            rules.known.reopen()
-        else:
-            rules.known.close()
 
 
 class HeadLever:

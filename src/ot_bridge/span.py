@@ -189,13 +189,14 @@ class UnsampledSpan(BridgeSpan, trace_api.Span):  # type: ignore[misc]  # both b
         self._parent = parent
 
     @property
-    def _context(self) -> BridgeSpanContext:  # type: ignore[override]
+    def _context(self) -> BridgeSpanContext:
         try:
             return self._made
         except AttributeError:
             recorder: Any = self._tracer._recorder
             # One for all, whichever thread comes first.
-            return self.__dict__.setdefault("_made", recorder.unsampled_context(self))
+            made: BridgeSpanContext = self.__dict__.setdefault("_made", recorder.unsampled_context(self))
+            return made
 
     @_context.setter
     def _context(self, context: BridgeSpanContext) -> None:

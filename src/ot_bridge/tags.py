@@ -9,11 +9,10 @@ from opentelemetry.trace import SpanKind
 
 from ot_bridge.config import Settings
 from ot_bridge.conventions import ROLES, Role, accepted_priority, read_error, read_int, read_kind
-from ot_bridge.known import PLAIN, Known
 from ot_bridge.telemetry import count
 from ot_bridge.values import clean_key, clean_value
 
-__all__ = ["NO_TAGS", "Tags", "read_known_tags", "read_tags", "split_tags"]
+__all__ = ["NO_TAGS", "Tags", "read_tags", "split_tags"]
 
 # On CPython 3.11 reading a member from its enum costs a twentieth of a span.
 _KIND, _ERROR, _PRIORITY, _INTEGER, _HTTP = Role.KIND, Role.ERROR, Role.PRIORITY, Role.INTEGER, Role.HTTP_STATUS
@@ -59,26 +58,6 @@ def read_tags(tags: Any, attributes: dict[str, Any], clean: Callable[[Any], Any]
         if key:
             attributes[key] = clean(value)
     return kind, priority, error, status_tags
-
-
-def read_known_tags(tags: dict[Any, Any], attributes: dict[str, Any], known: Known) -> bool:
-    """Read the tags of a recorded span; tell whether all of them are known, else it is not done.
-
-    Args:
-        tags: what the application passed; it is not changed.
-        attributes: takes the attributes.
-        known: keys and texts that were seen before.
-    """
-    texts_under, bits = known.texts_under, known.bits
-    for key, value in tags.items():
-        texts = texts_under(key)
-        if texts is None:
-            return False
-        kind = type(value)
-        if not (value in texts if kind is str else value.bit_length() < bits if kind is int else kind in PLAIN):
-            return False
-        attributes[key] = value
-    return True
 
 
 def split_tags(tags: Any, settings: Settings) -> tuple[SpanKind, dict[str, Any], list[tuple[str, Any]]]:

@@ -35,7 +35,7 @@ from ot_bridge.shortcuts import LONG_WAY
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
-from ot_bridge.values import clean_text, to_ns
+from ot_bridge.values import to_ns
 from ot_bridge.version import __version__
 from ot_bridge.watching import Watch
 from ot_bridge.wrapped import WrappedSpan
@@ -144,15 +144,18 @@ class BridgeTracer(opentracing.Tracer):
         finish_on_close: bool = True,
     ) -> BridgeScope:
         """Start a span and make it active. See :meth:`start_span`."""
-        # By keywords: applications replace start_span by functions that know no positions.
-        span = self.start_span(
-            operation_name=operation_name,
-            child_of=child_of,
-            references=references,
-            tags=tags,
-            start_time=start_time,
-            ignore_active_span=ignore_active_span,
-        )
+        # By keywords: applications replace start_span by functions that know no positions. Each one costs.
+        if child_of is None and references is None and start_time is None and not ignore_active_span:
+            span = self.start_span(operation_name=operation_name, tags=tags)
+        else:
+            span = self.start_span(
+                operation_name=operation_name,
+                child_of=child_of,
+                references=references,
+                tags=tags,
+                start_time=start_time,
+                ignore_active_span=ignore_active_span,
+            )
         return self._manager.activate(span, finish_on_close)
 
     def start_span(
@@ -174,9 +177,9 @@ class BridgeTracer(opentracing.Tracer):
             start_time: Unix time in seconds, or a datetime; what is no time counts as now.
             ignore_active_span: start a root when there is no explicit parent.
         """
-        name = operation_name if type(operation_name) is str and operation_name else operation_name_of(operation_name)
-        if not name.isascii():
-            name = clean_text(name)
+        name = operation_name
+        if type(name) is not str or not name or not name.isascii():
+            name = operation_name_of(name)
         try:
             if child_of is None and references is None and not ignore_active_span:
                 parent = self._active_parent(self._manager)
