@@ -123,8 +123,7 @@ class Producer:
                 task = asyncio.create_task(self._requests.handle_in_task(number))
                 tasks.add(task)
                 task.add_done_callback(ended)
-        while tasks:
-            await asyncio.sleep(_IDLE_S)
+        await asyncio.gather(*tasks)
 
     def _done(self, finished: int) -> None:
         self.finished += finished
@@ -165,11 +164,12 @@ def main() -> None:
     parser.add_argument("--no-op", action="store_true", help="OpenTracing's and OpenTelemetry's no-op tracers")
     parser.add_argument("--busy", action="store_true", help="beside a thread of plain Python that never rests")
     options = parser.parse_args()
-    # The meter counts what is lost; nothing else differs from the defaults.
-    tracer = (
-        opentracing.Tracer() if options.no_op else ot_bridge.install("soak", settings=ot_bridge.Settings(meter=True))
-    )
-    otel_tracer = trace.NoOpTracer() if options.no_op else trace.get_tracer("soak")
+    if options.no_op:
+        tracer, otel_tracer = opentracing.Tracer(), trace.NoOpTracer()
+    else:
+        # The meter counts what is lost; nothing else differs from the defaults.
+        tracer = ot_bridge.install("soak", settings=ot_bridge.Settings(meter=True))
+        otel_tracer = trace.get_tracer("soak")
     gc.collect()
     application = Application(tracer, otel_tracer)
     if options.busy:

@@ -105,7 +105,7 @@ def _summary(found: Found) -> str:
 
 
 def _tables(found: Found) -> Iterable[tuple[str, Row, list[Row]]]:
-    verdicts = {True: "yes", False: "NO", None: "too short to tell"}
+    verdicts = {True: "yes", False: "NO", None: "cannot tell"}
     yield (
         "What must hold",
         ("", "holds", "found"),

@@ -29,7 +29,7 @@ class Phase(NamedTuple):
 # An export that began in one phase may end in the next, so what is allowed in one is allowed in the one after it.
 PHASES: Final = (
     Phase("recovering", 12, "up", _FAILING, "up again; longer than an export that began before can last"),
-    Phase("up", 30, "up", (), "answers at once"),
+    Phase("up", 30, "up", _LATE, "answers at once"),
     Phase("slow", 14, "slow", _LATE, "answers after 2 s"),
     Phase("trickling", 10, "trickling", _LATE, "answers byte by byte, for 2 s"),
     Phase("unavailable", 15, "unavailable", _FAILING, "503 or UNAVAILABLE: to be tried again"),
@@ -64,8 +64,8 @@ class Plan(NamedTuple):
 
     @property
     def timeout_s(self) -> float:
-        """How long an export may last. Of a whole cycle this is the default of OpenTelemetry."""
-        return 10 * self.scale
+        """How long an export may last. In whole cycles this is the default of OpenTelemetry."""
+        return max(3, 10 * self.scale)
 
     def phases(self) -> Iterator[tuple[int, Phase]]:
         """Yield the number of the cycle, from 1, and what happens then."""

@@ -117,7 +117,7 @@ class Application:
         self.pid = self._process.pid
         return self
 
-    def __exit__(self, *reason: Any) -> None:
+    def __exit__(self, *reason: object) -> None:
         self._started.__exit__(*reason)
 
     @property

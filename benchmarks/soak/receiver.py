@@ -124,7 +124,7 @@ def serve_grpc(port: int, behaviour: Behaviour) -> None:
     codes = {"unavailable": grpc.StatusCode.UNAVAILABLE, "rejecting": grpc.StatusCode.INVALID_ARGUMENT}
 
     class Service(service.TraceServiceServicer):  # type: ignore[misc]
-        def Export(self, request: Any, context: Any) -> Any:
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802  (the protocol's name)
             refused: list[str] = []
 
             def answer(name: str) -> None:
