@@ -5,6 +5,7 @@
 #   make check         all that a change must pass
 #   make bench         headers in and out, beside jaeger-client and OpenTelemetry
 #   make bench-startup what `ot-bridge run` adds to the start of a program
+#   make soak          ten minutes at the highest rate while the collector misbehaves; ARGS="--minutes 30"
 #   make fuzz          a minute of fuzzing every decoder; ARGS="--seconds 600" for ten
 # Arguments go into ARGS: make demo ARGS=--keep, make test ARGS="-k config -x".
 
@@ -22,7 +23,7 @@ LOWEST := 1.36.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USE_PEP517 := 1
 
-.PHONY: help demo test test-lowest lint format check bench bench-startup fuzz matrix clean
+.PHONY: help demo test test-lowest lint format check bench bench-startup soak fuzz matrix clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -59,6 +60,9 @@ bench: $(VENV)/.dev
 
 bench-startup: $(VENV)/.dev
 	@$(BIN)/python benchmarks/startup.py
+
+soak: $(VENV)/.dev
+	@PYTHONPATH="benchmarks$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m soak $(ARGS)
 
 # Where atheris does not install the target says so and ends well.
 fuzz: $(VENV)-fuzz/.dev

