@@ -7,6 +7,7 @@ one into a set, which is a third of what the questions cost.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -81,6 +82,13 @@ class Known:
         if texts is None:
             return False
         return value in texts if kind is str else value.bit_length() < self.bits if kind is int else kind in PLAIN
+
+    def has_all(self, attributes: Mapping[str, Any]) -> bool:
+        """Tell whether all of them may stay as they are; learn those that are new."""
+        new = [key for key, value in attributes.items() if not self.has(key, value)]
+        for key in new:
+            self.learn(key, attributes[key])
+        return not new
 
     def learn_name(self, name: str) -> None:
         """Remember a name, where there is no redactor to do so."""

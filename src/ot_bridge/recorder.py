@@ -75,6 +75,7 @@ class SpanRecorder:
         # The SDK's own generator does nothing but this, and draws again for a zero.
         self._plain_ids = tracer.id_generator if type(tracer.id_generator) is RandomIdGenerator else None
         self._root_flags = 2 if self._is_random() else 0
+        self._sampled_with: Any = None  # what a sampler tells of itself, and was seen before
         self.sheds = False
         """Whether the budget has put something in front of ``_decide``."""
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
@@ -182,7 +183,7 @@ class SpanRecorder:
         if above is not None:
             trace_id, flags, state = above[0], above[3] & 2, above[4]
         else:
-            trace_id = trace_id or (is_plain and not self._short_ids and getrandbits(128)) or self._root_trace_id()
+            trace_id = trace_id or self._root_trace_id()
             flags, state = self._root_flags, DEFAULT_TRACE_STATE
         decision, debug = _SAMPLE, False
         if answer is None:
@@ -197,7 +198,12 @@ class SpanRecorder:
             decision = _RECORD
         elif found:
             attributes |= found
-            is_seen = False
+            if found is not self._sampled_with:
+                # Most samplers answer with one object, and it tells of them alone: not to be looked at for each span.
+                if rules.known.has_all(found):
+                    self._sampled_with = found
+                else:
+                    is_seen = False
         context: BridgeSpanContext = _new_tuple(
             BridgeSpanContext,
             (
@@ -405,6 +411,10 @@ class SpanRecorder:
 
     def _root_trace_id(self) -> int:
         ids = self._sdk.id_generator
+        if ids is self._plain_ids:
+            drawn = getrandbits(64 if self._short_ids else 128)
+            if drawn:
+                return drawn
         trace_id: int = ids.generate_trace_id()
         return trace_id if not self._short_ids else trace_id & _LOW_64 or ids.generate_span_id()
 

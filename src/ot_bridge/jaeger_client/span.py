@@ -200,14 +200,15 @@ class RecordedSpan(Span, RecordingSpan):  # type: ignore[misc]  # both have name
         """Set a tag; what ``sampling.priority`` means is Jaeger's rule."""
         if key == _PRIORITY:
             return self._set_priority(value)
-        RecordingSpan.set_tag(self, key, value)
         if self._end_time is None and self._context[3] & 1:
-            if type(value) not in _PLAIN:
-                value = thrift.plain_value(value, self.tracer.max_traceback_length)
             seen = self._seen_tags
             if seen is None:
                 seen = self.__dict__.setdefault("_seen_tags", [])  # one list, whichever thread comes first
-            seen.append((key, value))
+            if type(value) in _PLAIN:
+                seen.append((key, value))
+            else:
+                seen.append((key, thrift.plain_value(value, self.tracer.max_traceback_length)))
+        RecordingSpan.set_tag(self, key, value)
         return self
 
     def _set_priority(self, value: Any) -> RecordedSpan:
