@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from ot_bridge import telemetry
+from ot_bridge.batching import CountingBatchProcessor
 from ot_bridge.meter import Meter
 from ot_bridge.shutdown import processors_of
 
@@ -86,7 +87,10 @@ class Watch:
             exporter = getattr(inside, "_exporter", None)
             if inside is not None and exporter is not None and not isinstance(exporter, WatchedExporter):
                 inside._exporter = WatchedExporter(exporter, self._meter)
-            if hasattr(getattr(inside, "_metrics", None), "drop_items"):  # since SDK 1.40
+            # Since SDK 1.40. The bridge's own processor counts its losses itself.
+            if hasattr(getattr(inside, "_metrics", None), "drop_items") and not isinstance(
+                processor, CountingBatchProcessor
+            ):
                 _watch_losses(inside)
         elif isinstance(processor, SimpleSpanProcessor):
             exporter = getattr(processor, "span_exporter", None)
