@@ -60,22 +60,17 @@ class CountingBatchProcessor(BatchSpanProcessor):
     def _add_last(self, inside: Any, queue: deque[ReadableSpan], span: ReadableSpan) -> None:
         """Add a span where there may be no room, in the place of the oldest one."""
         if inside._shutdown:
-            _count_loss(inside, "already_shutdown", "spans ended after the exporter was shut down, and are lost")
+            telemetry.warn_once("spans.dropped.already_shutdown", "spans that end after the shutdown are lost")
+            inside.emit(span)  # for the SDK's own metrics
             return
         with _lock:
             lost = len(queue) == queue.maxlen and queue.pop()
             queue.appendleft(span)
         if lost:
-            _count_loss(
-                inside, "queue_full", "the queue of spans is full, and the oldest are lost: the exporter is slow"
-            )
-
-
-def _count_loss(inside: Any, reason: str, message: str) -> None:
-    telemetry.warn_once(f"spans.dropped.{reason}", message)
-    metrics = getattr(inside, "_metrics", None)  # since SDK 1.40
-    if metrics is not None:
-        metrics.drop_items(1, reason)
+            telemetry.warn_once("spans.dropped.queue_full", "the queue of spans is full: the oldest are lost")
+            metrics = getattr(inside, "_metrics", None)  # since SDK 1.41
+            if metrics is not None:
+                metrics.drop_items(1)
 
 
 def _is_as_expected(inside: Any) -> bool:
@@ -85,6 +80,7 @@ def _is_as_expected(inside: Any) -> bool:
         and queue.maxlen is not None
         and isinstance(getattr(inside, "_shutdown", None), bool)
         and isinstance(getattr(inside, "_max_export_batch_size", None), int)
+        and callable(getattr(inside, "emit", None))
         and callable(getattr(wake, "is_set", None))
         and callable(getattr(wake, "set", None))
     )

@@ -146,10 +146,10 @@ class _Losses:
     def __init__(self, metrics: Any) -> None:
         self._metrics = metrics
 
-    def drop_items(self, number: int, error_type: str = "queue_full") -> None:
-        reason = error_type if error_type in _LOST else "queue_full"
+    def drop_items(self, number: int, *error_type: str) -> None:  # some versions say why
+        reason = error_type[0] if error_type and error_type[0] in _LOST else "queue_full"
         telemetry.count(f"spans.dropped.{reason}", number)
-        self._metrics.drop_items(number, error_type)
+        self._metrics.drop_items(number, *error_type)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._metrics, name)
