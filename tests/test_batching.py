@@ -202,3 +202,21 @@ def test_span_of_the_bridge_goes_through_as_it_is(build: Any) -> None:
     span.finish()
     processor.force_flush()
     assert [one is span for one in exporter.get_finished_spans()] == [True]
+
+
+def test_threads_take_turns_only_where_there_is_little_room(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Turns:
+        taken = 0
+
+        def __enter__(self) -> None:
+            self.taken += 1
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is held."""
+
+    turns = Turns()
+    monkeypatch.setattr("ot_bridge.batching._lock", turns)
+    processor = build(InMemorySpanExporter(), max_queue_size=150, max_export_batch_size=150)
+    for _ in range(30):
+        processor.on_end(span_of())
+    assert turns.taken == 30 - (150 - 128)

@@ -16,11 +16,13 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from ot_bridge import telemetry
-from ot_bridge.otlp import official
+from ot_bridge.jaeger_client.span import RecordedSpan
+from ot_bridge.otlp import official, reading
 from ot_bridge.otlp.encoder import encode
 from ot_bridge.otlp.http import HttpSpanExporter, _with_our_encoder
 from ot_bridge.otlp.official import encode_batch
 from ot_bridge.otlp.wire import KeyTable, Table, varint
+from ot_bridge.recording import RecordingSpan
 from otlp_spans import span_of
 
 
@@ -220,6 +222,17 @@ def test_export_that_does_not_encode_where_it_did_is_left_alone() -> None:
     assert _with_our_encoder(lambda self, spans: encode_spans(spans).SerializeToString()) is not None
 
 
+def test_method_with_our_encoder_is_otherwise_the_same() -> None:
+    def export(self: Any, spans: Any, first: int = 1, *, second: int = 2) -> Any:
+        """Export."""
+        return encode_spans(spans).SerializeToString(), first, second
+
+    ours = _with_our_encoder(export)
+    assert ours is not None
+    assert ours(None, [span_of()]) == (encode([span_of()]), 1, 2)
+    assert ours.__name__ == "export"
+
+
 PATCHED = """
 import logging
 from opentelemetry.exporter.otlp.proto.{protocol} import trace_exporter
@@ -266,6 +279,21 @@ def test_exporter_as_expected_says_nothing(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.WARNING, "ot_bridge"):
         HttpSpanExporter().shutdown()
     assert (dict(telemetry.snapshot()), caplog.messages) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        (ReadableSpan, reading._read_sdk),
+        (RecordingSpan, reading._read_recorded),
+        (RecordedSpan, reading._read_recorded),
+        (type("Derived", (ReadableSpan,), {}), reading.read_properties),
+        (type("DerivedToo", (RecordingSpan,), {}), reading.read_properties),
+    ],
+    ids=["sdk", "bridge", "drop-in", "derived-from-the-sdk", "derived-from-the-bridge"],
+)
+def test_known_spans_are_read_in_their_fields(kind: type, read: Any) -> None:
+    assert reading.reader_of(kind) is read
 
 
 def test_stranger_among_the_spans_is_read_by_its_properties() -> None:
