@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import gzip
 import socket
+import ssl
 import threading
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -21,7 +23,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-__all__ = ["BAD_COLLECTORS", "Arrival", "grpc_collector", "http_collector"]
+__all__ = ["BAD_COLLECTORS", "Arrival", "Reply", "grpc_collector", "http_collector"]
+
+_DECODERS = {"gzip": gzip.decompress, "deflate": zlib.decompress}
 
 
 class Arrival(NamedTuple):
@@ -42,54 +46,84 @@ class Arrival(NamedTuple):
         ]
 
 
+class Reply(NamedTuple):
+    """How a collector answers one request."""
+
+    status: Any = 200
+    """Of HTTP, or of gRPC; None for no answer before the collector is closed."""
+    headers: Mapping[str, str] = {}
+    response: ExportTraceServiceResponse = ExportTraceServiceResponse()
+
+
 @contextlib.contextmanager
-def http_collector() -> Iterator[tuple[str, list[Arrival]]]:
-    """Run an OTLP/HTTP collector; give its base URL and what arrives."""
+def http_collector(
+    replies: Iterable[Reply] = (), tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[Arrival]]]:
+    """Run an OTLP/HTTP collector; give its base URL and what arrives. After the replies all is well."""
     arrivals: list[Arrival] = []
+    left, closed = iter(replies), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
+            body = _DECODERS.get(self.headers.get("content-encoding", ""), bytes)(body)
             headers = {key.lower(): value for key, value in self.headers.items()}
             arrivals.append(Arrival(self.path, headers, ExportTraceServiceRequest.FromString(body)))
-            self.send_response(200)
-            self.send_header("content-length", "0")
+            reply = next(left, Reply())
+            if reply.status is None:
+                closed.wait()
+                return
+            answer = reply.response.SerializeToString()
+            self.send_response(reply.status)
+            for name, value in {"content-length": f"{len(answer)}", **reply.headers}.items():
+                self.send_header(name, value)
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             """Say nothing on stderr."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", arrivals
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}", arrivals
     finally:
+        closed.set()
         server.shutdown()
         server.server_close()
         thread.join()
 
 
 @contextlib.contextmanager
-def grpc_collector() -> Iterator[tuple[str, list[Arrival]]]:
-    """Run an OTLP/gRPC collector; give its URL and what arrives."""
+def grpc_collector(
+    replies: Iterable[Reply] = (), tls: grpc.ServerCredentials | None = None
+) -> Iterator[tuple[str, list[Arrival]]]:
+    """Run an OTLP/gRPC collector; give its URL and what arrives. After the replies all is well."""
     arrivals: list[Arrival] = []
+    left, closed = iter(replies), threading.Event()
 
     class Service(TraceServiceServicer):
         def Export(self, request: Any, context: Any) -> Any:
             metadata = dict(context.invocation_metadata())
             arrivals.append(Arrival("grpc", metadata, request))
-            return ExportTraceServiceResponse()
+            reply = next(left, Reply())
+            if reply.status is None:
+                closed.wait()
+            elif isinstance(reply.status, grpc.StatusCode):
+                context.abort(reply.status, "as told")
+            return reply.response
 
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
     add_TraceServiceServicer_to_server(Service(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port("127.0.0.1:0") if tls is None else server.add_secure_port("127.0.0.1:0", tls)
     server.start()
     try:
-        yield f"http://127.0.0.1:{port}", arrivals
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{port}", arrivals
     finally:
+        closed.set()
         server.stop(grace=None).wait()
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from collectors import Arrival, grpc_collector, http_collector
 from entry_points import EntryPoints
 from ot_bridge import ConfigError, export
+from ot_bridge.batching import CountingBatchProcessor
 
 Build = Callable[[], tuple[SpanProcessor, ...]]
 
@@ -42,8 +43,10 @@ def described(processors: tuple[SpanProcessor, ...]) -> list[tuple[type, str]]:
     return [(type(p), f"{type(p.span_exporter).__module__}".removeprefix("opentelemetry.")) for p in processors]
 
 
-HTTP = (BatchSpanProcessor, "exporter.otlp.proto.http.trace_exporter")
-GRPC = (BatchSpanProcessor, "exporter.otlp.proto.grpc.trace_exporter")
+HTTP = (CountingBatchProcessor, "ot_bridge.otlp.http")
+GRPC = (CountingBatchProcessor, "ot_bridge.otlp.grpc")
+OFFICIAL_HTTP = (CountingBatchProcessor, "exporter.otlp.proto.http.trace_exporter")
+OFFICIAL_GRPC = (CountingBatchProcessor, "exporter.otlp.proto.grpc.trace_exporter")
 CONSOLE = (SimpleSpanProcessor, "sdk.trace.export")
 
 
@@ -55,7 +58,9 @@ CONSOLE = (SimpleSpanProcessor, "sdk.trace.export")
         pytest.param({"OTEL_TRACES_EXPORTER": "none"}, [], id="none"),
         pytest.param({"OTEL_TRACES_EXPORTER": "console"}, [CONSOLE], id="console"),
         pytest.param({"OTEL_TRACES_EXPORTER": "otlp, console,otlp,"}, [HTTP, CONSOLE], id="list"),
-        pytest.param({"OTEL_TRACES_EXPORTER": "otlp_proto_http"}, [HTTP], id="entry-point"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "ot_bridge_otlp"}, [HTTP], id="own-name"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "otlp_proto_http"}, [OFFICIAL_HTTP], id="way-back-http"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "otlp_proto_grpc"}, [OFFICIAL_GRPC], id="way-back-grpc"),
         pytest.param({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, [GRPC], id="grpc"),
         pytest.param({"OTEL_EXPORTER_OTLP_PROTOCOL": "HTTP/protobuf"}, [HTTP], id="http"),
         pytest.param(

@@ -1,4 +1,4 @@
-"""Native OpenTelemetry services that speak every header, by ``OTEL_PROPAGATORS=ot_bridge`` alone.
+"""Native OpenTelemetry services that speak every header, by ``OTEL_PROPAGATORS=ot_bridge`` alone, and export with it.
 
 They run on an OpenTelemetry of their own, with its instrumentations; see tests/peers/prepare.py. Where that cannot be
 installed the tests are skipped.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from collectors import grpc_collector, http_collector
 from ot_bridge.demo.fleet import Service
 from ot_bridge.demo.launcher import Shop
 from peers.fleet import HERE, SOURCE, clean_environment
@@ -130,3 +131,31 @@ def test_propagator_of_the_entry_point_is_the_global_one(native: Native) -> None
         check=False,
     )
     assert (done.stdout, done.stderr) == ("MixedFleetPropagator\n", "")
+
+
+@pytest.mark.parametrize(
+    ("collector", "protocol"), [(http_collector, "http/protobuf"), (grpc_collector, "grpc")], ids=["http", "grpc"]
+)
+def test_instrumented_service_exports_with_the_encoder_of_the_bridge(
+    collector: Callable[[], Any], protocol: str, native: Native
+) -> None:
+    program = (
+        "from opentelemetry import trace; span = trace.get_tracer('n').start_span('native'); span.end();"
+        "print(type(trace.get_tracer_provider()._active_span_processor._span_processors[0].span_exporter).__module__)"
+    )
+    with collector() as (url, arrivals):
+        chosen = {
+            "OTEL_TRACES_EXPORTER": "ot_bridge_otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        }
+        done = subprocess.run(
+            [native.command, str(native.packages / "bin" / "opentelemetry-instrument"), native.command, "-c", program],
+            env={**clean_environment(), **native.variables, **chosen},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.stdout, done.stderr) == (f"ot_bridge.otlp.{protocol.partition('/')[0]}\n", "")
+    assert [arrival.span_names for arrival in arrivals] == [["native"]]

@@ -1,8 +1,8 @@
-"""The way out: ``OTEL_*`` variables -> span processors and exporters. Nothing else in the package imports an exporter.
+"""The way out: ``OTEL_*`` variables -> span processors and exporters.
 
-Exporters are imported when they are chosen: a process that exports over HTTP never loads grpc. Endpoint, headers, TLS,
-compression and time-out are the official exporters' own reading of their variables; here they are only checked, so that
-a mistake is an error at start and not a log line at each export.
+OTLP's own are in :mod:`ot_bridge.otlp`; that package and this module alone import exporters. Endpoint, headers, TLS,
+compression and time-out are the official exporters' reading of their variables; here they are only checked, so that a
+mistake is an error at start and not a log line at each export.
 
 Source: OpenTelemetry specification 1377f53b, protocol/exporter.md and configuration/sdk-environment-variables.md.
 """
@@ -12,17 +12,20 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
 
 from ot_bridge import telemetry
+from ot_bridge.batching import CountingBatchProcessor
 from ot_bridge.deferred import DeferredExporter
 from ot_bridge.environment import VARIABLE, build_named, read, read_choice, read_integer, read_number, wrong
 from ot_bridge.errors import ConfigError
+from ot_bridge.otlp.exporter import GRPC, HTTP, first_set, new_exporter, protocol
 from ot_bridge.shutdown import flush_provider, shutdown_processors, shutdown_provider
 
 __all__ = ["build_processors", "flush_provider", "shutdown_processors", "shutdown_provider"]
@@ -31,11 +34,10 @@ _logger = logging.getLogger("ot_bridge")
 
 _TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _GROUP: Final = "opentelemetry_traces_exporter"
-_HTTP: Final = "http/protobuf"
-_GRPC: Final = "grpc"
-_DEFAULT_ENDPOINTS: Final = {_HTTP: "http://localhost:4318", _GRPC: "http://localhost:4317"}
-_PATHS: Final = {_HTTP: "/v1/traces", _GRPC: ""}
-_COMPRESSIONS: Final = {_HTTP: ("none", "gzip", "deflate"), _GRPC: ("none", "gzip")}
+_OTLP: Final = ("otlp", "ot_bridge_otlp")
+_DEFAULT_ENDPOINTS: Final = {HTTP: "http://localhost:4318", GRPC: "http://localhost:4317"}
+_PATHS: Final = {HTTP: "/v1/traces", GRPC: ""}
+_COMPRESSIONS: Final = {HTTP: ("none", "gzip", "deflate"), GRPC: ("none", "gzip")}
 # Targets that gRPC resolves itself; the official exporter hands them on unread.
 _GRPC_SCHEMES: Final = ("http", "https", "dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds", "vsock")
 _GRPC_PORT: Final = 4317
@@ -75,7 +77,7 @@ def build_processors(
         reason = f"building the exporters failed with {type(error).__name__}: {error}"
         raise ConfigError(f"cannot use {_TRACES_EXPORTER}={','.join(names)}: {reason}") from error
     return tuple(
-        SimpleSpanProcessor(watch(exporter)) if name == "console" else BatchSpanProcessor(watch(exporter), **batch)
+        SimpleSpanProcessor(watch(exporter)) if name == "console" else CountingBatchProcessor(watch(exporter), **batch)
         for name, exporter in exporters
     )
 
@@ -110,59 +112,35 @@ def _batch_arguments(defaults: Mapping[str, str]) -> dict[str, Any]:
 def _build_exporter(name: str, endpoint: str | None, endpoint_origin: str, *, deferred: bool) -> SpanExporter:
     if name == "console":
         return ConsoleSpanExporter(out=sys.stdout)
-    if name == "otlp":
+    if name in _OTLP:
         return _build_otlp(endpoint, endpoint_origin, deferred=deferred)
     return build_named(_TRACES_EXPORTER, name, _GROUP, SpanExporter, known=["otlp", "console", "none"])
 
 
 def _build_otlp(assumed: str | None, origin: str, *, deferred: bool) -> SpanExporter:
-    protocol = read_choice(_first_set("PROTOCOL"), tuple(_DEFAULT_ENDPOINTS), _HTTP)
-    _check_endpoint(protocol)
+    chosen = protocol()
+    _check_endpoint(chosen)
     _check_headers()
     _check_files()
-    read_number(_first_set("TIMEOUT"), 10, above_zero=True)
-    compression = read_choice(_first_set("COMPRESSION"), _COMPRESSIONS[protocol], "none")
+    read_number(first_set("TIMEOUT"), 10, above_zero=True)
+    read_choice(first_set("COMPRESSION"), _COMPRESSIONS[chosen], "none")
     # Some exporters take an empty variable for an endpoint.
-    endpoint = None if read(_first_set("ENDPOINT")) else (assumed or _DEFAULT_ENDPOINTS[protocol]) + _PATHS[protocol]
+    endpoint = None if read(first_set("ENDPOINT")) else (assumed or _DEFAULT_ENDPOINTS[chosen]) + _PATHS[chosen]
     if assumed is not None and endpoint is not None:
         # A warning, as Python shows no less by default, and nobody has asked for this address.
-        _logger.warning("spans go to %s: %s; set %s to choose", endpoint, origin, _first_set("ENDPOINT"))
-    if protocol == _GRPC:
-        read_choice(_first_set("INSECURE"), ("true", "false"), "false")
-
-    def build() -> SpanExporter:
-        return _import_http(endpoint) if protocol == _HTTP else _import_grpc(endpoint, compression)
-
+        _logger.warning("spans go to %s: %s; set %s to choose", endpoint, origin, first_set("ENDPOINT"))
+    if chosen == GRPC:
+        read_choice(first_set("INSECURE"), ("true", "false"), "false")
+    build = partial(new_exporter, chosen, endpoint=endpoint)
     return DeferredExporter(build) if deferred else build()
 
 
-def _import_http(endpoint: str | None) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
-
-    return HttpSpanExporter(endpoint=endpoint)
-
-
-def _import_grpc(endpoint: str | None, compression: str) -> SpanExporter:
-    from grpc import Compression
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
-
-    # The gRPC exporter knows the word gzip only: "none", which the specification has, would be an exception.
-    no_compression = Compression.NoCompression if compression == "none" else None
-    return GrpcSpanExporter(endpoint=endpoint, compression=no_compression)
-
-
-def _first_set(suffix: str) -> str:
-    """Name the variable that counts: the one for traces, else the one for all signals."""
-    for_traces = f"OTEL_EXPORTER_OTLP_TRACES_{suffix}"
-    return for_traces if read(for_traces) else f"OTEL_EXPORTER_OTLP_{suffix}"
-
-
-def _check_endpoint(protocol: str) -> None:
-    name = _first_set("ENDPOINT")
+def _check_endpoint(chosen: str) -> None:
+    name = first_set("ENDPOINT")
     text = read(name)
     if text is None:
         return
-    schemes = ("http", "https") if protocol == _HTTP else _GRPC_SCHEMES
+    schemes = ("http", "https") if chosen == HTTP else _GRPC_SCHEMES
     wanted = f"a URL such as 'http://{text.partition('://')[2] or text}'"
     try:
         parts = urlsplit(text)
@@ -171,22 +149,22 @@ def _check_endpoint(protocol: str) -> None:
         raise wrong(name, text, VARIABLE, f"a URL: {error}") from None
     if parts.scheme not in schemes:
         # The gRPC exporter takes "collector:4317" and, when nobody says insecure, speaks TLS to it.
-        if protocol == _GRPC and "://" not in text and read(_first_set("INSECURE")):
+        if chosen == GRPC and "://" not in text and read(first_set("INSECURE")):
             return
         raise wrong(name, text, VARIABLE, wanted)
     if parts.scheme in ("http", "https") and not parts.hostname:
         raise wrong(name, text, VARIABLE, "a URL with a host, such as 'http://localhost:4318'")
-    if protocol == _HTTP and port == _GRPC_PORT:
+    if chosen == HTTP and port == _GRPC_PORT:
         telemetry.warn_once(
             "export.port",
             "%s: port 4317 is usually gRPC's, and this exports %s; set OTEL_EXPORTER_OTLP_PROTOCOL=grpc or port 4318",
             name,
-            _HTTP,
+            HTTP,
         )
 
 
 def _check_headers() -> None:
-    name = _first_set("HEADERS")
+    name = first_set("HEADERS")
     for number, item in enumerate((read(name) or "").split(","), start=1):
         key, equals, _ = item.partition("=")
         if item.strip() and not (equals and key.strip()):
@@ -196,7 +174,7 @@ def _check_headers() -> None:
 
 def _check_files() -> None:
     for suffix in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"):
-        name = _first_set(suffix)
+        name = first_set(suffix)
         path = read(name)
         if path is not None and not Path(path).is_file():
             raise wrong(name, path, VARIABLE, "the path of a file")

@@ -131,6 +131,13 @@ INSTRUMENTS: Final = (
     ),
     Instrument("ot_bridge.unfinished", "{span}", "Spans that were not finished", ("unfinished.",)),
     Instrument("ot_bridge.flood", "{span}", "Spans of operations that flood their trace", ("flood.",)),
+    Instrument(
+        "ot_bridge.otlp.fallback",
+        "{fallback}",
+        "What the official encoder did instead of the bridge's",
+        ("otlp.fallback.",),
+    ),
+    Instrument("ot_bridge.otlp.dropped", "{span}", "Spans that no encoder takes", ("otlp.dropped.",)),
     Instrument("ot_bridge.scope.problems", "{problem}", "Scopes closed elsewhere or out of order", ("scope.",)),
     Instrument(
         "ot_bridge.export.problems", "{problem}", "Flushes and closes that failed", ("export.", "flush.", "close.")

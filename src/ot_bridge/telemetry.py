@@ -105,7 +105,8 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "spans.recorded_only": "spans recorded and not sampled: for late_sampling or a tail sampler (meter)",
         "spans.exported": "spans that exporters took, native ones among them (meter)",
         "spans.dropped.<reason>": "spans not recorded or not sent: sampler, priority, disabled, head_shed (by the CPU "
-        "budget), queue_full, already_shutdown, export_failed; the tail sampler counts its own (meter)",
+        "budget), queue_full, already_shutdown, export_failed; the tail sampler counts its own (meter; queue_full "
+        "and already_shutdown without one too, the first one warns)",
         "spans.native.started": "spans that others started on the same provider, since SDK 1.40 (meter)",
         "spans.native.finished": "recorded ones of these that were ended (meter)",
         "meter.over_budget": "windows in which the bridge took more CPU than cpu_budget (warns once)",
@@ -127,6 +128,11 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "install.sampler": "samplers in the settings given to install beside a provider that has its own (warns once)",
         "export.failed": "exporters that could not be built at their first export: spans are lost (warns once)",
         "install.tail": "rules for tail sampling given to install beside a provider that is there (warns once)",
+        "export.queue": "batch processors of the SDK that are not as expected: used as they are (warns once)",
+        "otlp.fallback.value": "spans with a value that is left to the official encoder",
+        "otlp.fallback.batch": "batches encoded by the official encoder, as the bridge's failed (warns once)",
+        "otlp.fallback.shape": "official exporters that are not as expected, and encode all spans (warns once)",
+        "otlp.dropped.unencodable": "spans that no encoder takes; the rest of the batch is sent (warns once)",
         "export.port": "OTLP over HTTP sent to port 4317, which is usually gRPC's (warns once)",
         "config.unknown.<variable>": "OT_BRIDGE_* variables that nothing reads (warns once)",
         "config.jaeger.<key>": "keys of a jaeger-client configuration that nothing reads (warns once)",

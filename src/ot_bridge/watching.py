@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from ot_bridge import telemetry
+from ot_bridge.batching import CountingBatchProcessor
 from ot_bridge.meter import Meter
 from ot_bridge.shutdown import processors_of
 
@@ -86,7 +87,10 @@ class Watch:
             exporter = getattr(inside, "_exporter", None)
             if inside is not None and exporter is not None and not isinstance(exporter, WatchedExporter):
                 inside._exporter = WatchedExporter(exporter, self._meter)
-            if hasattr(getattr(inside, "_metrics", None), "drop_items"):  # since SDK 1.40
+            # Since SDK 1.40. The bridge's own processor counts its losses itself.
+            if hasattr(getattr(inside, "_metrics", None), "drop_items") and not isinstance(
+                processor, CountingBatchProcessor
+            ):
                 _watch_losses(inside)
         elif isinstance(processor, SimpleSpanProcessor):
             exporter = getattr(processor, "span_exporter", None)
@@ -142,10 +146,10 @@ class _Losses:
     def __init__(self, metrics: Any) -> None:
         self._metrics = metrics
 
-    def drop_items(self, number: int, error_type: str = "queue_full") -> None:
-        reason = error_type if error_type in _LOST else "queue_full"
+    def drop_items(self, number: int, *error_type: str) -> None:  # some versions say why
+        reason = error_type[0] if error_type and error_type[0] in _LOST else "queue_full"
         telemetry.count(f"spans.dropped.{reason}", number)
-        self._metrics.drop_items(number, error_type)
+        self._metrics.drop_items(number, *error_type)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._metrics, name)

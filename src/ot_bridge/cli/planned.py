@@ -164,7 +164,7 @@ def _exporter(environ: Mapping[str, str]) -> Iterator[Row]:
         return
     name = read("OTEL_TRACES_EXPORTER", environ)
     yield Row("exporter", name or "otlp", "OTEL_TRACES_EXPORTER" if name else _DEFAULT)
-    if "otlp" not in (name or "otlp").split(","):
+    if {"otlp", "ot_bridge_otlp"}.isdisjoint((name or "otlp").split(",")):
         return
     found = _first_set("PROTOCOL", environ)
     protocol = (found[1] if found else "http/protobuf").lower()

@@ -1,0 +1,1 @@
+"""OTLP from our own encoder, under the official exporters' transports."""

@@ -1,0 +1,222 @@
+"""The batch processor: the SDK's, but for the way into its queue and for what it says of losses."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanContext, TraceFlags
+
+from ot_bridge import BridgeTracer, telemetry
+from ot_bridge.batching import CountingBatchProcessor
+from otlp_spans import span_of
+
+LIMIT_S = 30
+
+
+class Gate(SpanExporter):
+    """An exporter that waits until it is opened."""
+
+    def __init__(self) -> None:
+        self.inside, self.opened = threading.Event(), threading.Event()
+        self.names: list[str] = []
+
+    def export(self, spans: Any) -> SpanExportResult:
+        self.inside.set()
+        assert self.opened.wait(LIMIT_S)
+        self.names += [span.name for span in spans]
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        self.opened.set()
+
+
+@pytest.fixture
+def build() -> Iterator[Callable[..., CountingBatchProcessor]]:
+    """Build processors that are shut down at the end."""
+    built: list[CountingBatchProcessor] = []
+
+    def build(exporter: SpanExporter, **arguments: Any) -> CountingBatchProcessor:
+        built.append(CountingBatchProcessor(exporter, **arguments))
+        return built[-1]
+
+    yield build
+    for processor in built:
+        processor.shutdown()
+
+
+def test_spans_are_exported_in_order(build: Any) -> None:
+    exporter = InMemorySpanExporter()
+    processor = build(exporter, max_export_batch_size=2)
+    for number in range(5):
+        processor.on_end(span_of(name=f"{number}"))
+    assert processor.force_flush()
+    assert [span.name for span in exporter.get_finished_spans()] == ["0", "1", "2", "3", "4"]
+
+
+def test_unsampled_span_is_not_exported(build: Any) -> None:
+    exporter = InMemorySpanExporter()
+    processor = build(exporter)
+    for context in (None, SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(0))):
+        processor.on_end(span_of(context=context))
+    processor.force_flush()
+    assert exporter.get_finished_spans() == ()
+
+
+def test_worker_wakes_for_a_full_batch(build: Any) -> None:
+    gate = Gate()
+    processor = build(gate, max_export_batch_size=2, schedule_delay_millis=3_600_000)
+    processor.on_end(span_of())
+    assert not processor._batch_processor._worker_awaken.is_set()
+    processor.on_end(span_of())
+    assert gate.inside.wait(LIMIT_S)
+    gate.opened.set()
+
+
+def test_full_queue_loses_the_oldest_and_says_so_once(build: Any, caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    processor = build(gate, max_queue_size=3, max_export_batch_size=1)
+    processor.on_end(span_of(name="first"))
+    assert gate.inside.wait(LIMIT_S)  # it is with the exporter, and no other leaves the queue
+    for number in range(8):
+        processor.on_end(span_of(name=f"{number}"))
+    gate.opened.set()
+    processor.force_flush()
+    assert gate.names == ["first", "5", "6", "7"]
+    assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 5}
+    assert [(record.name, record.levelno) for record in caplog.records] == [("ot_bridge", logging.WARNING)]
+
+
+def test_losses_of_many_threads_are_counted_to_the_span(build: Any) -> None:
+    gate = Gate()
+    processor = build(gate, max_queue_size=200, max_export_batch_size=50)
+    processor.on_end(span_of())
+    spans = [span_of() for _ in range(500)]
+
+    def end_all() -> None:
+        for span in spans:
+            processor.on_end(span)
+
+    threads = [threading.Thread(target=end_all) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gate.opened.set()
+    processor.force_flush()
+    assert len(gate.names) + telemetry.snapshot()["spans.dropped.queue_full"] == 4001
+
+
+def test_span_after_the_shutdown_is_counted(build: Any) -> None:
+    processor = build(InMemorySpanExporter())
+    processor.shutdown()
+    processor.on_end(span_of())
+    assert dict(telemetry.snapshot()) == {"spans.dropped.already_shutdown": 1}
+
+
+def test_losses_are_told_to_the_metrics_of_the_sdk(build: Any) -> None:
+    class Metrics:
+        heard: list[int] = []  # noqa: RUF012
+
+        def drop_items(self, number: int) -> None:  # so from 1.41 to 1.44; later a reason may follow
+            self.heard.append(number)
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_: None
+
+    gate = Gate()
+    processor = build(gate, max_queue_size=1, max_export_batch_size=1)
+    processor.on_end(span_of())
+    assert gate.inside.wait(LIMIT_S)
+    before, processor._batch_processor._metrics = getattr(processor._batch_processor, "_metrics", None), Metrics()
+    processor.on_end(span_of())
+    processor.on_end(span_of())
+    assert Metrics.heard == [1]
+    gate.opened.set()
+    processor._batch_processor._metrics = before
+    if before is None:
+        del processor._batch_processor._metrics
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_child_of_a_fork_exports_its_own_spans_alone(build: Any) -> None:
+    exporter = InMemorySpanExporter()
+    processor = build(exporter)
+    processor.on_end(span_of(name="parent's"))
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            processor.on_end(span_of(name="child's"))
+            processor.force_flush()
+            os.write(write_end, ",".join(span.name for span in exporter.get_finished_spans()).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read_end, 100) == b"child's"
+    os.close(read_end)
+    os.close(write_end)
+    processor.force_flush()
+    assert [span.name for span in exporter.get_finished_spans()] == ["parent's"]
+
+
+def test_processor_that_is_not_as_expected_is_the_sdks(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ot_bridge.batching._is_as_expected", lambda inside: False)
+    exporter = InMemorySpanExporter()
+    processor = build(exporter)
+    assert processor.on_end.__func__ is BatchSpanProcessor.on_end
+    processor.on_end(span_of(name="kept"))
+    processor.force_flush()
+    assert [span.name for span in exporter.get_finished_spans()] == ["kept"]
+    assert dict(telemetry.snapshot()) == {"export.queue": 1}
+
+
+PARTS = ("_queue", "_shutdown", "_max_export_batch_size", "_worker_awaken", "emit")
+
+
+@pytest.mark.parametrize("missing", PARTS)
+def test_inside_without_a_part_is_not_as_expected(missing: str, build: Any) -> None:
+    from ot_bridge.batching import _is_as_expected
+
+    inside = build(InMemorySpanExporter())._batch_processor
+    parts = {name: getattr(inside, name) for name in PARTS}
+    assert _is_as_expected(type("Inside", (), parts)())
+    del parts[missing]
+    assert not _is_as_expected(type("Inside", (), parts)())
+
+
+def test_span_of_the_bridge_goes_through_as_it_is(build: Any) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    processor = build(exporter)
+    provider.add_span_processor(processor)
+    span = BridgeTracer(provider).start_span("s")
+    span.finish()
+    processor.force_flush()
+    assert [one is span for one in exporter.get_finished_spans()] == [True]
+
+
+def test_threads_take_turns_only_where_there_is_little_room(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Turns:
+        taken = 0
+
+        def __enter__(self) -> None:
+            self.taken += 1
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is held."""
+
+    turns = Turns()
+    monkeypatch.setattr("ot_bridge.batching._lock", turns)
+    processor = build(InMemorySpanExporter(), max_queue_size=150, max_export_batch_size=150)
+    for _ in range(30):
+        processor.on_end(span_of())
+    assert turns.taken == 30 - (150 - 128)
