@@ -1,4 +1,7 @@
-"""The generated parts of docs/performance.md, and its chart, from the figures of a full run: performance.json."""
+"""The generated parts of docs/performance.md, and its chart, from the figures of a full run: performance.json.
+
+python benchmarks/page.py       # writes them again, after a change of the goals or of what is shown
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import chart
 import goals
 from tables import Table, from_json, to_json
 
-__all__ = ["load", "pages", "save"]
+__all__ = ["load", "pages", "save", "write"]
 
 _MARKED: Final = "<!-- {name}: written by make bench -->\n{text}\n<!-- end of {name} -->"
 _STORE, _PAGE, _CHART = "performance.json", "performance.md", "performance.svg"
@@ -24,6 +27,11 @@ def save(folder: Path, machine: str, tables: Iterable[Table]) -> None:
     # One line a row: a reader of the difference sees which figure moved.
     stored = re.sub(r"\n {5,}", " ", stored)
     (folder / _STORE).write_text(stored + "\n", encoding="utf-8")
+    write(folder)
+
+
+def write(folder: Path) -> None:
+    """Write the page and the chart from the stored figures."""
     for name, text in pages(folder, *load(folder)).items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -61,3 +69,7 @@ def _put(page: str, name: str, text: str) -> str:
     if not (start and end):
         raise ValueError(f"cannot write {name} into the page: got no marked place, expected <!-- {name}: ... -->")
     return before + _MARKED.format(name=name, text=text) + after
+
+
+if __name__ == "__main__":
+    write(Path(__file__).resolve().parent.parent / "docs")
