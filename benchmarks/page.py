@@ -25,7 +25,7 @@ def save(folder: Path, machine: str, tables: Iterable[Table]) -> None:
     """Keep the figures of a run, and write the page and the chart from them."""
     stored = json.dumps({"machine": machine, "tables": to_json(tables)}, indent=1)
     # One line a row: a reader of the difference sees which figure moved.
-    stored = re.sub(r"\n {5,}", " ", stored)
+    stored = re.sub(r"\n {5,}|\n {4}(?=\])", " ", stored)
     (folder / _STORE).write_text(stored + "\n", encoding="utf-8")
     write(folder)
 

@@ -107,13 +107,13 @@ def machine() -> str:
 
 
 def to_json(tables: Iterable[Table]) -> list[dict[str, Any]]:
-    """Return tables as plain lists, dicts, texts and numbers."""
+    """Return tables as plain lists, dicts, texts and numbers, of six digits."""
     return [
         {
             "key": table.key,
             "title": table.title,
             "columns": [list(column) for column in table.columns],
-            "rows": {name: [cell and list(cell) for cell in cells] for name, cells in table.rows.items()},
+            "rows": {name: list(map(_plain, cells)) for name, cells in table.rows.items()},
             "notes": table.notes,
         }
         for table in tables
@@ -132,6 +132,10 @@ def from_json(data: Iterable[Mapping[str, Any]]) -> list[Table]:
         )
         for one in data
     ]
+
+
+def _plain(cell: Cell | None) -> list[float | None] | None:
+    return cell and [None if value is None else float(f"{value:.6g}") for value in cell]
 
 
 def _processor() -> str:
