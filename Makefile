@@ -3,7 +3,7 @@
 #   make test          the tests
 #   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
-#   make bench         headers in and out, beside jaeger-client and OpenTelemetry
+#   make bench         what everything costs, beside the peers; ARGS=--quick, ARGS="spans export"
 #   make bench-startup what `ot-bridge run` adds to the start of a program
 #   make soak          ten minutes at the highest rate while the collector misbehaves; ARGS="--minutes 30"
 #   make fuzz          a minute of fuzzing every decoder; ARGS="--seconds 600" for ten
@@ -17,8 +17,9 @@ BIN   := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$python" && break; done)
 
-# The lower end of the range in pyproject.toml.
-LOWEST := 1.36.0
+# The lower end of the range in pyproject.toml, and the official shim of that time.
+LOWEST      := 1.36.0
+LOWEST_SHIM := 0.57b0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USE_PEP517 := 1
@@ -56,7 +57,7 @@ matrix: $(VENV)/.dev
 	mv compat_matrix.md.new compat_matrix.md
 
 bench: $(VENV)/.dev
-	@$(BIN)/python benchmarks/propagation.py
+	@$(BIN)/python benchmarks $(ARGS)
 
 bench-startup: $(VENV)/.dev
 	@$(BIN)/python benchmarks/startup.py
@@ -93,8 +94,9 @@ $(VENV)/.dev: pyproject.toml
 
 $(VENV)-lowest/.dev: pyproject.toml
 	$(call venv,$(VENV)-lowest)
-	@$(VENV)-lowest/bin/pip install --quiet --editable '.[test]' \
-		opentelemetry-api==$(LOWEST) opentelemetry-sdk==$(LOWEST) opentelemetry-exporter-otlp==$(LOWEST)
+	@$(VENV)-lowest/bin/pip install --quiet --editable '.[bench,test]' \
+		opentelemetry-api==$(LOWEST) opentelemetry-sdk==$(LOWEST) opentelemetry-exporter-otlp==$(LOWEST) \
+		opentelemetry-opentracing-shim==$(LOWEST_SHIM)
 	@touch $@
 
 $(VENV)-fuzz/.dev: pyproject.toml

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from rich.table import Table
-from side_by_side import console, show_machine
+from tables import console, show_machine
 
 from ot_bridge import BridgeTracer, Settings, meter
 

@@ -1,4 +1,6 @@
-"""Headers in and out, beside jaeger-client and OpenTelemetry's own propagators: ``make bench``.
+"""Headers in and out, beside jaeger-client and OpenTelemetry's own propagators.
+
+    python benchmarks/propagation.py
 
 Everybody is asked through the API that applications call: ``Tracer.inject`` and ``Tracer.extract`` of jaeger-client and
 of the bridge, ``opentelemetry.propagate`` with the two propagators that it has by default. The names and values of the
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from timeit import Timer
 
 import opentracing
@@ -19,6 +21,7 @@ from jaeger_client import ConstSampler
 from jaeger_client import SpanContext as JaegerContext
 from jaeger_client import Tracer as JaegerTracer
 from jaeger_client.reporter import NullReporter
+from names import JAEGER, NATIVE
 from opentelemetry import baggage, propagate
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
@@ -26,7 +29,9 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from side_by_side import LOOP, measure, show, show_machine
+from side_by_side import LOOP, Effort, measure, repeated, table_of
+from tables import Table
+from topic import run
 
 from ot_bridge import BridgeSpanContext, BridgeTracer, MixedFleetPropagator, Settings
 
@@ -62,8 +67,8 @@ def inject_cases(items: Headers) -> dict[str, Timer]:
     bridge_context = BridgeSpanContext(TRACE_ID, SPAN_ID, False, TraceFlags(1), None, items)
     cases = {
         LOOP: statement("{}"),
-        "jaeger-client": statement(INJECT, inject=jaeger_tracer().inject, context=jaeger_context),
-        "native": statement("inject({}, context)", inject=propagate.inject, context=context),
+        JAEGER: statement(INJECT, inject=jaeger_tracer().inject, context=jaeger_context),
+        NATIVE: statement("inject({}, context)", inject=propagate.inject, context=context),
     }
     for name, formats in FORMATS.items():
         cases[f"ot_bridge {name}"] = statement(INJECT, inject=tracer_for(formats).inject, context=bridge_context)
@@ -90,8 +95,8 @@ def extract_cases(items: Headers) -> dict[str, Timer]:
     uber, w3c = received["uber"], received["W3C"]
     cases = {
         LOOP: statement("request()", request=uber),
-        "jaeger-client": statement(EXTRACT, extract=jaeger_tracer().extract, request=uber),
-        "native": statement("extract(request())", extract=propagate.extract, request=w3c),
+        JAEGER: statement(EXTRACT, extract=jaeger_tracer().extract, request=uber),
+        NATIVE: statement("extract(request())", extract=propagate.extract, request=w3c),
     }
     for name, formats in FORMATS.items():
         extract = tracer_for(formats).extract
@@ -102,18 +107,22 @@ def extract_cases(items: Headers) -> dict[str, Timer]:
 
 
 def statement(text: str, **names: object) -> Timer:
-    return Timer(text, globals={**names, "HTTP": HTTP})
+    return repeated(text, {**names, "HTTP": HTTP})
 
 
-def main() -> None:
-    """Measure and print."""
+CASES: dict[str, tuple[str, Callable[[Headers], Mapping[str, Timer]]]] = {
+    "inject": ("inject", inject_cases),
+    "extract": ("extract, beside 12 other headers", extract_cases),
+}
+
+
+def tables(effort: Effort) -> Iterator[Table]:
     propagate.set_global_textmap(CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()]))
-    show_machine()
     for count in (0, 3, 32):
         items = {f"key-{number}": f"value {number}" for number in range(count)}
-        references = ("native", "jaeger-client")
-        show(f"inject, {count} baggage items", measure(inject_cases(items)), references)
-        show(f"extract beside 12 other headers, {count} baggage items", measure(extract_cases(items)), references)
+        for key, (title, cases) in CASES.items():
+            title = f"{title}, {count or 'no'} baggage items"
+            yield table_of(f"{key}, {count}", title, measure(cases(items), effort, what=title), (NATIVE, JAEGER))
 
 
 def _copy(text: str) -> str:
@@ -121,4 +130,4 @@ def _copy(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(tables, __doc__)

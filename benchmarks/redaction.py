@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Callable
+from timeit import Timer
 from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from rich.table import Table
-from side_by_side import console, measure, show_machine
+from side_by_side import measure
+from tables import console, show_machine
 
 from ot_bridge import BridgeTracer, Settings
 from ot_bridge.redacting import protect
@@ -105,7 +107,7 @@ def main() -> None:
     for column in ("", "off", "on", "difference"):
         table.add_column(column, justify="right" if column else "left")
     for name, (make, is_native) in SPANS.items():
-        rounds = measure({mode: make(tracer_of(mode, native=is_native)) for mode in ("off", "default")})
+        rounds = measure({mode: Timer(make(tracer_of(mode, native=is_native))) for mode in ("off", "default")})
         differences = [on - off for on, off in zip(rounds["default"], rounds["off"], strict=True)]
         figures = (
             statistics.median(rounds["off"]),
@@ -127,8 +129,8 @@ def main() -> None:
         form = text.format
         both = measure(
             {
-                "form": lambda form=form: form(next(NUMBERS)),
-                "rule": lambda form=form: rules.value("k", form(next(NUMBERS))),
+                "form": Timer(lambda form=form: form(next(NUMBERS))),
+                "rule": Timer(lambda form=form: rules.value("k", form(next(NUMBERS)))),
             }
         )
         gaps = [rule - made for rule, made in zip(both["rule"], both["form"], strict=True)]

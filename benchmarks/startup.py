@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from rich.progress import track
 from rich.table import Table
-from side_by_side import console, show_machine
+from tables import console, show_machine
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

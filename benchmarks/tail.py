@@ -18,7 +18,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from rich.table import Table
-from side_by_side import console, show_machine
+from tables import console, show_machine
 
 from ot_bridge import BridgeTracer, Settings
 from ot_bridge.sampling import TailSamplingProcessor
