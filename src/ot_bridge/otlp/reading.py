@@ -40,8 +40,8 @@ def reader_of(kind: type) -> Read:
     if kind is ReadableSpan and _FIELDS:
         return _read_sdk
     # Not imported: a native service has no spans of the bridge.
-    recording = sys.modules.get("ot_bridge.recording")
-    if recording is not None and kind in recording.RECORDING_CLASSES:
+    spans = sys.modules.get("ot_bridge.span")
+    if spans is not None and kind in spans.OWN_CLASSES:
         return _read_recorded
     return read_properties
 
