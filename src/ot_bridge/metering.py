@@ -109,7 +109,7 @@ def _timed_finish(method: Callable[..., None]) -> Callable[..., None]:
                 told()
 
         # It is called between the bridge's own work and that of the processors.
-        self._record_end_metrics = settled
+        self._record_end_metrics, self._is_judged = settled, True
         began_ns = meter.thread_ns()
         try:
             method(self, *args, **kwargs)

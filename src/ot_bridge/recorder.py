@@ -66,7 +66,7 @@ class SpanRecorder:
         self.processor = tracer.span_processor
         # A tail sampler may still want what the head sampler does not choose.
         self._late_sampling = settings.late_sampling or getattr(tracer.sampler, "records_all", False)
-        self._short_ids = settings.trace_id_bits == 64
+        self._id_bits = settings.trace_id_bits
         self._head = Head(None)
         self._is_enabled: Callable[[], bool] | None = getattr(tracer, "_is_enabled", None)  # since SDK 1.40
         # Where it stands: to ask for it is a frame for each span.
@@ -80,6 +80,7 @@ class SpanRecorder:
         """Whether the budget has put something in front of ``_decide``."""
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
         self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
+        self._settles_all = self._rules.translates or self._metrics is not None
         self._meter: Meter | None = None
 
     @classmethod
@@ -183,7 +184,7 @@ class SpanRecorder:
         if above is not None:
             trace_id, flags, state = above[0], above[3] & 2, above[4]
         else:
-            trace_id = trace_id or self._root_trace_id()
+            trace_id = trace_id or (is_plain and getrandbits(self._id_bits)) or self._root_trace_id()
             flags, state = self._root_flags, DEFAULT_TRACE_STATE
         decision, debug = _SAMPLE, False
         if answer is None:
@@ -248,7 +249,7 @@ class SpanRecorder:
         span._records = None
         span._end_time = None
         span._record_end_metrics = end_metrics
-        span._is_judged = rules.translates
+        span._is_judged = self._settles_all
         span._is_seen = is_seen
         span._unended = True
         span._start_time = time_ns() if start_ns is None else start_ns
@@ -411,12 +412,8 @@ class SpanRecorder:
 
     def _root_trace_id(self) -> int:
         ids = self._sdk.id_generator
-        if ids is self._plain_ids:
-            drawn = getrandbits(64 if self._short_ids else 128)
-            if drawn:
-                return drawn
         trace_id: int = ids.generate_trace_id()
-        return trace_id if not self._short_ids else trace_id & _LOW_64 or ids.generate_span_id()
+        return trace_id if self._id_bits == 128 else trace_id & _LOW_64 or ids.generate_span_id()
 
 
 def _watch(rules: SpanRules, span: RecordingSpan) -> None:

@@ -300,15 +300,13 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
         self._end_time = _end_ns
         if rules.ended is not None:
             next(rules.ended)
-        try:
-            if self._is_judged:
+        if self._is_judged:
+            try:
                 self._settle()
-            else:
-                self._final_status = _UNSET
-            if self._record_end_metrics is not None:
-                self._record_end_metrics()
-        except Exception:
-            warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
+            except Exception:
+                warn_once("span.failed.ending", "a span could not be settled", exc_info=True)
+        else:
+            self._final_status = _UNSET
         if rules.watches:
             self._watch(rules)
         if not self._is_seen and rules.redact is not None:  # before anybody sees it, whatever failed so far
@@ -630,6 +628,8 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
             )
         if self._exceptions is not None:
             self._exceptions = None
+        if self._record_end_metrics is not None:
+            self._record_end_metrics()
 
 
 READ_ONLY: Final = (

@@ -384,7 +384,9 @@ class _PresentSampler(JaegerSampler):
     """Asks the sampler that the tracer has at the moment: it can be swapped while the tracer runs."""
 
     def __init__(self, tracer: Tracer) -> None:
-        super().__init__(_PresentDecision(tracer))
+        decision = _PresentDecision(tracer)
+        super().__init__(decision)
+        self.decide_root = decision.decide  # it fails by itself
         self._tracer = tracer
 
     def get_description(self) -> str:
@@ -422,26 +424,24 @@ class _FacedProcessor(SpanProcessor):
         self._processor = processor
         self._reporter_only = getattr(processor, "_span_processors", None)
 
-    def _is_plain(self) -> bool:
-        only = self._reporter_only
-        return only is not None and self._processor._span_processors is only
-
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
-        if getattr(self._tracer.reporter, "sees_start", False) or not self._is_plain():
+        is_plain = getattr(self._processor, "_span_processors", self) is self._reporter_only
+        if not is_plain or getattr(self._tracer.reporter, "sees_start", False):
             face = otel_face(span)
             if face is not span:
                 face._face = face  # the same one at the end: some processors hold a weak reference
             self._processor.on_start(face, parent_context)
 
     def _on_ending(self, span: SdkSpan) -> None:
-        if not self._is_plain() and hasattr(self._processor, "_on_ending"):  # since SDK 1.40
+        is_plain = getattr(self._processor, "_span_processors", self) is self._reporter_only
+        if not is_plain and hasattr(self._processor, "_on_ending"):  # since SDK 1.40
             self._processor._on_ending(otel_face(span))
 
     def on_end(self, span: Any) -> None:
         if type(span) not in RecordedSpan._alike:
             self._processor.on_end(span)
             return
-        if self._is_plain():
+        if getattr(self._processor, "_span_processors", self) is self._reporter_only:
             self._report(span)
             return
         span._ending = span  # for _ToReporter, which sees only the face; a cycle, so not for longer
@@ -452,12 +452,13 @@ class _FacedProcessor(SpanProcessor):
             span._face = None
 
     def _report(self, span: RecordedSpan) -> None:
-        if span._context.sampled:
+        face = span._face
+        if span._context[3] & 1:
             self._tracer.report_span(span)
-        elif span._face is not None:  # who was told of its start is waiting for its end
+        elif face is not None:  # who was told of its start is waiting for its end
             for processor in self._tracer.reporter.processors:
-                processor.on_end(span._face)
-        if span._face is not None:
+                processor.on_end(face)
+        if face is not None:
             span._face = None
 
 

@@ -51,10 +51,10 @@ class RootSampler(Sampler):
             attributes = {**(attributes or {}), **tags}  # type: ignore[dict-item]  # numbers, texts and bools
         return SamplingResult(_SAMPLE, attributes, state)
 
-    def decide(self, trace_id: int, name: str) -> Answer:
+    def decide(self, trace_id: int, operation: str) -> Answer:
         """Return the decider's answer; no where it raises."""
         try:
-            return self.decider.decide(trace_id, name)
+            return self.decider.decide(trace_id, operation)
         except Exception:
             telemetry.warn_once("sampler.failed", "a sampler failed to decide; not sampled", exc_info=True)
             return False, {}
