@@ -101,9 +101,8 @@ class SpanRecorder:
             tags: its initial tags, as passed by the application.
             start_ns: when it started, None for now.
         """
-        meter, began_ns = self._meter, -1
-        if meter is not None and next(meter.ticks) >= meter.due:
-            began_ns = meter.begin()
+        meter = self._meter
+        began_ns = -1 if meter is None or next(meter.ticks) < meter.due else meter.begin()
         sdk = self._sdk
         above: Any  # a tuple: to read its fields by name would be a frame for each
         otel_context, above, baggage, links, debug_id = parent
@@ -117,11 +116,10 @@ class SpanRecorder:
         trace_id = 0
         answer: int | None = None
         found: Any = None
-        inherited = above is not None and _is_debug(above)
         if (
             debug_id is None
-            and not inherited
             and not self.sheds
+            and (above is None or not _is_debug(above))
             and (tags is None or (type(tags) is dict and "sampling.priority" not in tags))
         ):
             head = self._head
@@ -137,14 +135,17 @@ class SpanRecorder:
             if answer is not None and not answer and not self._late_sampling:
                 if self._metrics is not None:
                     self._metrics.start_span(above, _DROP)
-                if meter is not None:
-                    next(meter.unsampled)
                 unsampled: UnsampledSpan = _new_span(tracer._unsampled_class)
                 unsampled._tracer = tracer
                 unsampled._name = name
                 unsampled._parent = above
-                unsampled._trace_id = trace_id
-                unsampled._items = baggage
+                if trace_id:
+                    unsampled._trace_id = trace_id
+                if baggage:
+                    unsampled._items = baggage
+                if meter is None:
+                    return unsampled
+                next(meter.unsampled)
                 return unsampled if began_ns < 0 else timed(unsampled, meter, began_ns, recorded=False)
 
         rules = self._rules
@@ -189,6 +190,7 @@ class SpanRecorder:
         decision, debug = _SAMPLE, False
         if answer is None:
             plain = attributes
+            inherited = above is not None and _is_debug(above)
             asked = (span_kind, *read[1:])
             decision, found, debug, attributes = self._decide(parent, trace_id, name, asked, attributes, inherited)
             is_seen = is_seen and attributes is plain
@@ -293,7 +295,7 @@ class SpanRecorder:
                 FLAGS[flags],
                 state,
                 True,
-                span._items,
+                dict(span._items),
                 False,
                 None,
                 None,

@@ -144,13 +144,13 @@ class BridgeScope(opentracing.Scope):
 
     def close(self) -> None:
         """Leave the scope; finish the span when that was asked for."""
-        if self._closed or (self._is_special and self._pending):
+        if self._closed:
             return
         current = get_current()
         is_on_top = type(current) is ScopeContext and current.scope is self
         if not is_on_top:
             inside = self._open_inside(current)
-            if inside is not None and self._wait_for(inside):
+            if self._pending or (inside is not None and self._wait_for(inside)):
                 return
         self._closed = True
         try:
@@ -216,13 +216,14 @@ class BridgeScope(opentracing.Scope):
         # A loop: a thousand scopes that overlap are a thousand waiters.
         waiter = self._take_waiter()
         while waiter is not None:
-            waiter._closed = True
-            try:
-                if waiter._finishes:
-                    waiter.span.finish()
-            except Exception:
-                warn_once("scope.failed.finish", "a span could not be finished with its scope", exc_info=True)
-            waiter._leave(get_current())
+            if not waiter._closed:
+                waiter._closed = True
+                try:
+                    if waiter._finishes:
+                        waiter.span.finish()
+                except Exception:
+                    warn_once("scope.failed.finish", "a span could not be finished with its scope", exc_info=True)
+                waiter._leave(get_current())
             waiter = waiter._take_waiter()
 
     def _leave(self, current: Context) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
@@ -184,8 +184,8 @@ class UnsampledSpan(BridgeSpan, trace_api.Span):  # type: ignore[misc]  # both b
     Nobody does for most of them: to draw the ids and to make the context would be a quarter of such a span.
     """
 
-    _trace_id: int  # 0 where it is still to be drawn
-    _items: dict[str, str]  # the baggage that the context is made with
+    _trace_id: int = 0  # of a root: still to be drawn
+    _items: Mapping[str, str] = MappingProxyType({})  # the baggage that the context is made with
     _made: BridgeSpanContext
 
     def __init__(

@@ -49,6 +49,8 @@ _HTTP_HEADERS: Final = opentracing.Format.HTTP_HEADERS
 _TEXT_MAP: Final = opentracing.Format.TEXT_MAP
 _BINARY: Final = opentracing.Format.BINARY
 _DEFAULT_BUDGET: Final = 0.01
+_MAX_NAMES: Final = 512
+_MAX_NAME: Final = 256
 _new_tuple: Final[Any] = tuple.__new__
 
 
@@ -111,6 +113,7 @@ class BridgeTracer(opentracing.Tracer):
         if scope_manager is not None and not callable(getattr(scope_manager, "activate", None)):
             raise wrong("scope_manager", scope_manager, _ARGUMENT, "an opentracing.ScopeManager or None")
         self.settings = Settings.from_env() if settings is None else settings
+        self._names: set[Any] = set()  # operation names that are span names as they are
         self._propagator = MixedFleetPropagator(settings=self.settings)
         self._write_plain, self._read_plain = self._propagator.write_plain, self._propagator.read_plain
         self._redactor = redactor_of(self.settings)  # for spans that the bridge does not record
@@ -178,8 +181,11 @@ class BridgeTracer(opentracing.Tracer):
             ignore_active_span: start a root when there is no explicit parent.
         """
         name = operation_name
-        if type(name) is not str or not name or not name.isascii():
-            name = operation_name_of(name)
+        try:
+            if name not in self._names:
+                name = self._name_of(name)
+        except Exception:  # what has no hash, or none that works
+            name = operation_name_of(operation_name)
         try:
             if child_of is None and references is None and not ignore_active_span:
                 parent = self._active_parent(self._manager)
@@ -191,9 +197,10 @@ class BridgeTracer(opentracing.Tracer):
             parent = Parent(Context(), None, {})
         try:
             start_ns = None if start_time is None else _start_ns(start_time)
-            if self._recorder is None:
+            recorder = self._recorder
+            if recorder is None:
                 return self._start_wrapped(name, parent, tags, start_ns)
-            return self._recorder.start(self, name, parent, tags, start_ns)
+            return recorder.start(self, name, parent, tags, start_ns)
         except Exception:
             warn_once("start.failed", "a span could not be started; it is not recorded", exc_info=True)
             ids = parent.span_context or SpanContext(0, 0, False)
@@ -321,6 +328,13 @@ class BridgeTracer(opentracing.Tracer):
         return self._otel_tracer
 
     # --- inside
+
+    def _name_of(self, operation_name: Any) -> str:
+        """Return the span name for an operation name; keep in mind that it is one already."""
+        name = operation_name_of(operation_name)
+        if name is operation_name and len(name) <= _MAX_NAME and len(self._names) < _MAX_NAMES:
+            self._names.add(name)
+        return name
 
     def _settle_watches(self) -> None:
         if self._recorder is not None and self._recorder._rules.watches:
