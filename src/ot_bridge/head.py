@@ -23,6 +23,7 @@ class Head:
 
     Args:
         sampler: any.
+        is_known: False where something stands before it, so that nothing is known.
 
     Attributes:
         sampler: the same.
@@ -33,8 +34,9 @@ class Head:
 
     __slots__ = ("decide_root", "follows", "root", "sampler")
 
-    def __init__(self, sampler: Any) -> None:
+    def __init__(self, sampler: Any, *, is_known: bool = True) -> None:
         self.sampler = sampler
+        sampler = sampler if is_known else None
         self.follows = getattr(type(sampler), "should_sample", None) is ParentBased.should_sample and all(
             getattr(sampler, name, None) is wanted for name, wanted in _FOLLOWING
         )

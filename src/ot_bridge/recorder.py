@@ -76,8 +76,7 @@ class SpanRecorder:
         self._plain_ids = tracer.id_generator if type(tracer.id_generator) is RandomIdGenerator else None
         self._root_flags = 2 if self._is_random() else 0
         self._sampled_with: Any = None  # what a sampler tells of itself, and was seen before
-        self.sheds = False
-        """Whether the budget has put something in front of ``_decide``."""
+        self._sheds = False
         metrics = getattr(tracer, "_tracer_metrics", None)  # the SDK's own metrics, since SDK 1.40
         self._metrics = None if type(metrics).__name__ == "NoOpTracerMetrics" else metrics
         self._settles_all = self._rules.translates or self._metrics is not None
@@ -118,13 +117,12 @@ class SpanRecorder:
         found: Any = None
         if (
             debug_id is None
-            and not self.sheds
             and (above is None or not _is_debug(above))
             and (tags is None or (type(tags) is dict and "sampling.priority" not in tags))
         ):
             head = self._head
             if head.sampler is not sdk.sampler:
-                head = self._head = Head(sdk.sampler)
+                head = self._head = Head(sdk.sampler, is_known=not self._sheds)
             if above is not None and head.follows:
                 answer = above[3] & 1
             else:
@@ -363,6 +361,15 @@ class SpanRecorder:
         except Exception:
             warn_once("span.failed.start", "a span processor failed when a span started", exc_info=True)
 
+    def put_before_sampler(self, decide: Callable[..., Any] | None) -> None:
+        """Let something else decide first, and ask :meth:`_decide` where it wants to: None for nothing else."""
+        self._sheds = decide is not None
+        self._head = Head(None)
+        if decide is not None:
+            self.__dict__["_decide"] = decide  # on the object, in front of the method: nothing asks whether it is there
+        else:
+            self.__dict__.pop("_decide", None)
+
     def settle_watches(self) -> None:
         """Report spans that were not finished, and export the summaries that wait for their parents to end."""
         rules = self._rules
@@ -386,7 +393,7 @@ class SpanRecorder:
             for key in _FORCING:
                 attributes.pop(key, None)
         sampler = self._sdk.sampler
-        head = self._head if self._head.sampler is sampler else Head(sampler)
+        head = Head(sampler) if self._sheds or self._head.sampler is not sampler else self._head
         if (head.follows and above is not None) or head.root is not None or head.decide_root is not None:
             # As in jaeger-client, what is forced is not the sampler's choice, and not counted as one.
             if debug:

@@ -126,14 +126,8 @@ class HeadLever:
 
     def pull(self, part: float) -> None:
         """Let this part of new traces through."""
-        own = self._recorder.__dict__
-        self._recorder.sheds = part < 1
-        if part < 1:
-            threshold = round((1 - part) * 2**56)
-            # On the object, in front of the method: nothing asks whether something is shed while nothing is.
-            own["_decide"] = partial(_decide, self._recorder, part, threshold)
-        else:
-            own.pop("_decide", None)
+        threshold = round((1 - part) * 2**56)
+        self._recorder.put_before_sampler(partial(_decide, self._recorder, part, threshold) if part < 1 else None)
 
 
 def _decide(
