@@ -164,10 +164,10 @@ def test_spans_of_known_words_are_those_of_new_ones(settings: Settings, program:
     assert [bench.run(span) for span in reversed(program)] == fresh[::-1]
 
 
-@given(program=st.lists(spans, min_size=1, max_size=3))
-@hypothesis_settings(max_examples=40, deadline=None)
-def test_limits_hold_for_known_words(program: list[dict[str, Any]]) -> None:
-    limits = SpanLimits(max_span_attributes=2, max_event_attributes=1, max_events=1, max_span_attribute_length=4)
+@given(program=st.lists(spans, min_size=1, max_size=3), length=st.sampled_from([{}, {"max_span_attribute_length": 4}]))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_limits_hold_for_known_words(program: list[dict[str, Any]], length: dict[str, int]) -> None:
+    limits = SpanLimits(max_span_attributes=2, max_event_attributes=1, max_events=1, **length)
     fresh = [Bench(Settings(), limits).run(span) for span in program]
     bench = Bench(Settings(), limits)
     assert [[bench.run(span) for span in program] for _ in range(3)] == [fresh] * 3

@@ -153,9 +153,11 @@ class SpanRecorder:
         attributes: dict[str, Any] = {}
         read = NO_TAGS
         span_kind = _INTERNAL
+        new: Any = ()  # keys of texts that were not seen before
         if tags is not None:
             is_known = type(tags) is dict
             if is_known:
+                new = []
                 texts_under, bits = rules.texts_under, rules.bits
                 for key, value in tags.items():
                     texts, kind = texts_under(key), type(value)
@@ -165,11 +167,15 @@ class SpanRecorder:
                         attributes[key] = value
                     elif key == "span.kind" and kind is str and value in KINDS:
                         span_kind = KINDS[value]
+                    elif texts is not None and kind is str and value.isascii():  # a new text, such as an URL
+                        attributes[key] = value
+                        new.append(key)
                     else:
                         is_known = False
                         break
             if not is_known:
                 is_seen = False
+                new = ()
                 attributes = {}
                 read = read_tags(tags, attributes, rules.clean_tag)
                 span_kind = read[0]
@@ -257,9 +263,16 @@ class SpanRecorder:
             attributes["jaeger.debug"] = True
         if read is not NO_TAGS or links or len(attributes) > rules.max_attributes:
             span.begin(links, read[2], status_tags=read[3])
-        if not span._is_seen and rules.redact_start is not None:
-            rules.redact_start(span)
-            span._is_seen = True
+        if rules.redact_start is not None:
+            if not span._is_seen:
+                rules.redact_start(span)
+                span._is_seen = True
+            elif new:
+                held = span._attributes  # where there were too many, not all of them
+                for key in held.keys() & new:
+                    held[key] = rules.redact_value(key, held[key])
+        elif new:
+            span._is_seen = False
         if rules.watches:
             _watch(rules, span)
         listeners = rules.listeners

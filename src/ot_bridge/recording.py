@@ -92,6 +92,7 @@ class SpanRules:
         self.debug_allowed: Callable[[str], bool] | None = None
         redactor = redactor_of(settings)
         self._redactor = None if redactor is None else SpanRedactor(redactor)
+        self.redact_value: Any = None if redactor is None else redactor.value
         self.redact = None if self._redactor is None else self._redactor.bridge_span
         self.known = Known(redactor, is_open=self.tag_limit is None and self.log_limit is None)
         self.names, self.texts_under, self.bits = self.known.names, self.known.texts_under, self.known.bits
