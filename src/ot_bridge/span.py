@@ -47,6 +47,9 @@ class BridgeSpan(opentracing.Span):
     def context(self) -> BridgeSpanContext:
         """The span's context as it is now, with what OpenTelemetry's API added to its baggage where it is active."""
         current = get_current()
+        scope = getattr(current, "scope", None)  # of a ScopeContext, which holds nothing that the scope does not know
+        if scope is not None and scope._baggage is None:
+            return self._context
         if current.get(SPAN_KEY) is not self.unwrap():
             return self._context
         items = baggage_of(self, current)
