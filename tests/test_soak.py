@@ -46,7 +46,8 @@ def test_short_soak_keeps_its_books_through_all_phases(protocol: str, tmp_path: 
         "exports fail only where the collector fails": True,
     }
     assert [phase for phase, row in found["lost"].items() if row["finished"]] == [phase.name for phase in PHASES]
-    assert found["lost"]["rejecting"][EXPORT_FAILED] > 0
+    # A batch that waits to be tried again may sleep through a phase as short as these.
+    assert sum(found["lost"][phase][EXPORT_FAILED] for phase in ("unavailable", "rejecting", "gone")) > 0
 
 
 # --- what must hold
