@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -52,6 +53,15 @@ def build() -> Iterator[Callable[..., CountingBatchProcessor]]:
         processor.shutdown()
 
 
+def in_threads(work: Callable[[Any], None], arguments: Iterable[Any]) -> None:
+    """Do the work in a thread for each argument, and wait."""
+    threads = [threading.Thread(target=work, args=(argument,)) for argument in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def test_spans_are_exported_in_order(build: Any) -> None:
     exporter = InMemorySpanExporter()
     processor = build(exporter, max_export_batch_size=2)
@@ -80,7 +90,7 @@ def test_worker_wakes_for_a_full_batch(build: Any) -> None:
     gate.opened.set()
 
 
-def test_full_queue_loses_the_oldest_and_says_so_once(build: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_span_without_room_is_lost_and_said_so_once(build: Any, caplog: pytest.LogCaptureFixture) -> None:
     gate = Gate()
     processor = build(gate, max_queue_size=3, max_export_batch_size=1)
     processor.on_end(span_of(name="first"))
@@ -89,29 +99,117 @@ def test_full_queue_loses_the_oldest_and_says_so_once(build: Any, caplog: pytest
         processor.on_end(span_of(name=f"{number}"))
     gate.opened.set()
     processor.force_flush()
-    assert gate.names == ["first", "5", "6", "7"]
-    assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 5}
+    assert gate.names == ["first", "0", "1", "2"]
+    assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 5, "spans.exported": 4}
     assert [(record.name, record.levelno) for record in caplog.records] == [("ot_bridge", logging.WARNING)]
 
 
-def test_losses_of_many_threads_are_counted_to_the_span(build: Any) -> None:
+def test_threads_that_see_the_last_place_at_once_all_have_it(build: Any) -> None:
+    parties = 4
+    barrier = threading.Barrier(parties)
+
+    class Meeting(deque[Any]):
+        together = True
+
+        def __len__(self) -> int:
+            waiting = super().__len__()
+            if self.together:
+                barrier.wait(LIMIT_S)
+            return waiting
+
     gate = Gate()
-    processor = build(gate, max_queue_size=200, max_export_batch_size=50)
-    processor.on_end(span_of())
+    processor = build(gate, max_queue_size=1, max_export_batch_size=1)
+    processor.on_end(span_of(name="first"))
+    assert gate.inside.wait(LIMIT_S)
+    inside = processor._batch_processor
+    inside._queue = Meeting(inside._queue, inside._queue.maxlen)
+    names = [f"{number}" for number in range(parties)]
+    in_threads(lambda name: processor.on_end(span_of(name=name)), names)
+    inside._queue.together = False
+    processor.on_end(span_of(name="late"))
+    gate.opened.set()
+    processor.force_flush()
+    assert (gate.names[0], sorted(gate.names[1:])) == ("first", names)
+    assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 1, "spans.exported": 1 + parties}
+
+
+def test_losses_of_many_threads_are_counted_to_the_span_and_the_worker_lives(build: Any) -> None:
+    took: set[str] = set()
+
+    class Observed(deque[Any]):
+        def pop(self) -> Any:  # type: ignore[override]
+            took.add(threading.current_thread().name)
+            return super().pop()
+
+    class Slow(InMemorySpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            threading.Event().wait(0.001)
+            return super().export(spans)
+
+    exporter = Slow()
+    processor = build(exporter, max_queue_size=20, max_export_batch_size=20)
+    inside = processor._batch_processor
+    inside._queue = Observed(inside._queue, inside._queue.maxlen)
     spans = [span_of() for _ in range(500)]
 
-    def end_all() -> None:
+    def end_all(_: int) -> None:
         for span in spans:
             processor.on_end(span)
 
-    threads = [threading.Thread(target=end_all) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    gate.opened.set()
+    in_threads(end_all, range(8))
+    assert inside._worker_thread.is_alive()
+    assert took == {inside._worker_thread.name}
     processor.force_flush()
-    assert len(gate.names) + telemetry.snapshot()["spans.dropped.queue_full"] == 4001
+    exported = len(exporter.get_finished_spans())
+    assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 4000 - exported, "spans.exported": exported}
+
+
+def test_loss_that_was_said_before_takes_no_lock(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forbidden:
+        def __enter__(self) -> None:
+            raise AssertionError
+
+        def __exit__(self, *_: object) -> None: ...
+
+    gate = Gate()
+    processor = build(gate, max_queue_size=1, max_export_batch_size=1)
+    processor.on_end(span_of())
+    assert gate.inside.wait(LIMIT_S)
+    processor.on_end(span_of())
+    processor.on_end(span_of())
+    with monkeypatch.context() as patched:
+        patched.setattr(telemetry, "_lock", Forbidden())
+        processor.on_end(span_of())
+    assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 2}
+    gate.opened.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "counter"),
+    [
+        (SpanExportResult.SUCCESS, "spans.exported"),
+        (SpanExportResult.FAILURE, "spans.dropped.export_failed"),
+        (ValueError("no"), "spans.dropped.export_failed"),
+    ],
+    ids=["taken", "refused", "raised"],
+)
+def test_spans_are_counted_by_what_the_exporter_says(build: Any, answer: Any, counter: str) -> None:
+    class Answering(InMemorySpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer  # type: ignore[no-any-return]
+
+    processor = build(Answering(), max_export_batch_size=2)
+    for _ in range(3):
+        processor.on_end(span_of())
+    processor.force_flush()
+    assert dict(telemetry.snapshot()) == {counter: 3}
+
+
+def test_exporter_is_shown_as_it_was_given(build: Any) -> None:
+    exporter = InMemorySpanExporter()
+    assert build(exporter).span_exporter is exporter
 
 
 def test_span_after_the_shutdown_is_counted(build: Any) -> None:
@@ -176,10 +274,10 @@ def test_processor_that_is_not_as_expected_is_the_sdks(build: Any, monkeypatch: 
     processor.on_end(span_of(name="kept"))
     processor.force_flush()
     assert [span.name for span in exporter.get_finished_spans()] == ["kept"]
-    assert dict(telemetry.snapshot()) == {"export.queue": 1}
+    assert dict(telemetry.snapshot()) == {"export.queue": 1, "spans.exported": 1}
 
 
-PARTS = ("_queue", "_shutdown", "_max_export_batch_size", "_worker_awaken", "emit")
+PARTS = ("_queue", "_shutdown", "_max_queue_size", "_max_export_batch_size", "_worker_awaken", "emit")
 
 
 @pytest.mark.parametrize("missing", PARTS)
@@ -202,21 +300,3 @@ def test_span_of_the_bridge_goes_through_as_it_is(build: Any) -> None:
     span.finish()
     processor.force_flush()
     assert [one is span for one in exporter.get_finished_spans()] == [True]
-
-
-def test_threads_take_turns_only_where_there_is_little_room(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Turns:
-        taken = 0
-
-        def __enter__(self) -> None:
-            self.taken += 1
-
-        def __exit__(self, *_: object) -> None:
-            """Nothing is held."""
-
-    turns = Turns()
-    monkeypatch.setattr("ot_bridge.batching._lock", turns)
-    processor = build(InMemorySpanExporter(), max_queue_size=150, max_export_batch_size=150)
-    for _ in range(30):
-        processor.on_end(span_of())
-    assert turns.taken == 30 - (150 - 128)

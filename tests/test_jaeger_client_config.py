@@ -25,6 +25,7 @@ from ot_bridge.jaeger_client.metrics import LegacyMetricsFactory, Metrics, Metri
 from ot_bridge.jaeger_client.reporter import InMemoryReporter, LoggingReporter, Reporter
 from ot_bridge.jaeger_client.sampler import OtelSampler, RemoteControlledSampler
 from ot_bridge.jaeger_client.throttler import RemoteThrottler
+from ot_bridge.watching import capacity_of
 
 CONST = {"sampler": {"type": "const", "param": 1}}
 
@@ -374,7 +375,7 @@ def test_batches_are_as_the_config_says(monkeypatch: pytest.MonkeyPatch) -> None
     def batches(of: Any) -> tuple[Any, ...]:
         (processor,) = of.reporter.processors
         inner = processor._batch_processor
-        return inner._queue.maxlen, inner._max_export_batch_size, inner._schedule_delay
+        return capacity_of(processor), inner._max_export_batch_size, inner._schedule_delay
 
     assert (batches(made), batches(unset), batches(told_otherwise)[:2]) == ((50, 5, 2.5), (2048, 512, 5.0), (70, 5))
     for of in (made, unset, told_otherwise):

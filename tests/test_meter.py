@@ -22,13 +22,15 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 import ot_bridge
 from ot_bridge import BridgeTracer, Settings, meter, metrics, telemetry
+from ot_bridge.batching import CountingBatchProcessor
+from ot_bridge.exported import WatchedExporter
 from ot_bridge.jaeger_client import Config
 from ot_bridge.meter import PATHS, Meter
 from ot_bridge.recording import RecordingSpan
 from ot_bridge.sampling.tail import TailSamplingProcessor
 from ot_bridge.shedding import HEAD_SHED
 from ot_bridge.span import OWN_CLASSES
-from ot_bridge.watching import WatchedExporter, queue_of
+from ot_bridge.watching import capacity_of, queue_of
 from spans import as_dict
 
 needs_sdk_metrics = pytest.mark.skipif(
@@ -310,10 +312,23 @@ def test_exporter_behind_a_tail_sampler_is_watched(measuring: Meter) -> None:
 
 def test_watched_exporter_shows_what_the_exporter_has() -> None:
     exporter = InMemorySpanExporter()
-    watched = WatchedExporter(exporter, None)
+    watched = WatchedExporter(exporter)
     assert watched.get_finished_spans() == ()
     assert watched.shutdown == exporter.shutdown
-    assert queue_of(SimpleSpanProcessor(watched)) is None
+    processor = SimpleSpanProcessor(watched)
+    assert (queue_of(processor), capacity_of(processor)) == (None, 0)
+
+
+def test_processor_that_counts_by_itself_is_not_counted_twice(measuring: Meter) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(CountingBatchProcessor(InMemorySpanExporter(), max_queue_size=600))
+    tracer = metered(provider)
+    tracer.start_span("s").finish()
+    tracer.flush()
+    started = {"started": 1, "recorded": 1, "sampled": 1, "finished": 1, "exported": 1}
+    assert counts() == {**started, "queue_capacity": 600}
+    assert ot_bridge.meter.snapshot().export_wall_s > 0
+    provider.shutdown()
 
 
 # -- what is timed -------------------------------------------------------------------------------------------------

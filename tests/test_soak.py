@@ -40,15 +40,14 @@ def test_short_soak_keeps_its_books_through_all_phases(protocol: str, tmp_path: 
     ends = ("Exception in thread", "Task exception was never retrieved")
     assert [end for end in ends if any(end in log for log in [done.stderr, *logs])] == []
     held = {rule["name"]: rule["holds"] for rule in found["rules"]}
-    told = found["books"]["counted"] is not None  # the SDK tells of native spans since 1.40
-    assert {name: held[name] for name in list(held)[:4]} == {
-        "every span is counted": True if told else None,
+    assert {name: held[name] for name in list(held)[:3]} == {
         "sampled and finished = exported + counted as lost": True,
         "exported = received once and answered": True,
         "exports fail only where the collector fails": True,
     }
     assert [phase for phase, row in found["lost"].items() if row["finished"]] == [phase.name for phase in PHASES]
-    assert found["lost"]["rejecting"][EXPORT_FAILED] > 0
+    # A batch that waits to be tried again may sleep through a phase as short as these.
+    assert sum(found["lost"][phase][EXPORT_FAILED] for phase in ("unavailable", "rejecting", "gone")) > 0
 
 
 # --- what must hold
@@ -60,7 +59,7 @@ def sample(seconds: float, phase: str = "up", **fields: Any) -> Sample:
 
 
 def books(**fields: Any) -> Books:
-    plain = {"finished": 10, "counted": 10, "exported": 7, "lost": {QUEUE_FULL: 3}, "answered": 7, "received": 7}
+    plain = {"finished": 10, "exported": 7, "lost": {QUEUE_FULL: 3}, "answered": 7, "received": 7}
     return Books(**{**plain, **fields})
 
 
@@ -76,13 +75,12 @@ def calls(**figures: float) -> list[dict[str, Any]]:
     ("fields", "rule"),
     [
         ({}, []),
-        ({"counted": 9}, ["every span is counted"]),
         ({"lost": {QUEUE_FULL: 2}}, ["sampled and finished = exported + counted as lost"]),
         ({"lost": {QUEUE_FULL: 4}}, ["sampled and finished = exported + counted as lost"]),
         ({"answered": 6}, ["exported = received once and answered"]),
         ({"received": 8}, []),
     ],
-    ids=["kept", "one not counted", "one missing", "one counted twice", "one not received", "one not answered"],
+    ids=["kept", "one missing", "one counted twice", "one not received", "one not answered"],
 )
 def test_books_hold_when_every_span_is_somewhere(fields: dict[str, Any], rule: list[str]) -> None:
     assert broken([sample(0), sample(1)], books(**fields), calls()) == rule

@@ -144,6 +144,15 @@ def test_warning_is_logged_once_and_counted_every_time(caplog: pytest.LogCapture
     assert telemetry.snapshot() == {"a.b": 3}
 
 
+def test_counting_what_was_counted_before_takes_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry.count_all(["a.b"])
+    with monkeypatch.context() as patched:
+        patched.setattr(telemetry, "_lock", None)
+        telemetry.count_all(["a.b", "a.b"])
+        telemetry.count("a.b")
+    assert telemetry.snapshot() == {"a.b": 4}
+
+
 def test_no_count_is_lost_between_threads() -> None:
     def work() -> None:
         for _ in range(500):

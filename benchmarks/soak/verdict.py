@@ -44,8 +44,6 @@ class Books(NamedTuple):
 
     finished: int
     """By the application's own count."""
-    counted: int | None
-    """By the bridge's counters; None where the SDK tells nobody of native spans, before 1.40."""
     exported: int
     lost: Mapping[str, int]
     """By counter."""
@@ -57,10 +55,8 @@ class Books(NamedTuple):
     @classmethod
     def of(cls, finished: int, counters: Mapping[str, int], answered: int, received: int) -> Books:
         """Fill them from the counters."""
-        native = counters.get("spans.native.finished")
-        counted = None if native is None else counters["spans.finished"] + native
         lost = {name: counters[name] for name in _LOST if name in counters}
-        return cls(finished, counted, counters.get("spans.exported", 0), lost, answered, received)
+        return cls(finished, counters.get("spans.exported", 0), lost, answered, received)
 
     @property
     def missing(self) -> int:
@@ -128,11 +124,6 @@ def rules(samples: Sequence[Sample], books: Books, calls: Iterable[Mapping[str, 
 def _books(books: Books) -> list[Rule]:
     lost = sum(books.lost.values())
     return [
-        Rule(
-            "every span is counted",
-            None if books.counted is None else books.finished == books.counted,
-            f"{books.finished:,} and {books.counted or 0:,}",
-        ),
         Rule(
             "sampled and finished = exported + counted as lost",
             books.missing == 0,

@@ -6,29 +6,39 @@ alone, and not counted.
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from ot_bridge import telemetry
 from ot_bridge.batching import CountingBatchProcessor
+from ot_bridge.exported import WatchedExporter
 from ot_bridge.meter import Meter
 from ot_bridge.shutdown import processors_of
 
-__all__ = ["Watch", "queue_of"]
+__all__ = ["Watch", "capacity_of", "queue_of"]
 
 _LOST: Final = ("queue_full", "already_shutdown")
 
 
 def queue_of(processor: SpanProcessor) -> deque[ReadableSpan] | None:
     """Return the queue of the SDK's batch processor, None where there is no such thing."""
-    behind = getattr(processor, "next_processor", processor)  # a tail sampler may stand in front
-    queue = getattr(getattr(behind, "_batch_processor", None), "_queue", None)
+    queue = getattr(_inside_of(processor), "_queue", None)
     return queue if isinstance(queue, deque) else None
+
+
+def capacity_of(processor: SpanProcessor) -> int:
+    """Return how many spans may wait there, 0 where there is no queue. The queue itself may have room for more."""
+    capacity = getattr(_inside_of(processor), "_max_queue_size", None)
+    return capacity if isinstance(capacity, int) else 0
+
+
+def _inside_of(processor: SpanProcessor) -> Any:
+    behind = getattr(processor, "next_processor", processor)  # a tail sampler may stand in front
+    return getattr(behind, "_batch_processor", None)
 
 
 class Watch:
@@ -71,22 +81,24 @@ class Watch:
     def queued(self) -> int:
         """Return how many spans are waiting; look for new processors while at it."""
         self.look()
-        return sum(len(queue) for queue in self._queues())
+        return sum(len(queue_of(one) or ()) for one in self._last())
 
     def capacity(self) -> int:
         """Return how many could."""
-        return sum(queue.maxlen or 0 for queue in self._queues())
+        return sum(map(capacity_of, self._last()))
 
-    def _queues(self) -> list[deque[ReadableSpan]]:
-        found = (queue_of(one) for one in self.processors() if not hasattr(one, "next_processor"))
-        return [queue for queue in found if queue is not None]
+    def _last(self) -> Iterator[SpanProcessor]:
+        """Yield those behind which there is no other."""
+        return (one for one in self.processors() if not hasattr(one, "next_processor"))
 
     def _watch_processor(self, processor: SpanProcessor) -> None:
         if isinstance(processor, BatchSpanProcessor):
             inside = getattr(processor, "_batch_processor", None)
             exporter = getattr(inside, "_exporter", None)
-            if inside is not None and exporter is not None and not isinstance(exporter, WatchedExporter):
-                inside._exporter = WatchedExporter(exporter, self._meter)
+            if inside is not None and exporter is not None:
+                watched = exporter if isinstance(exporter, WatchedExporter) else WatchedExporter(exporter)
+                watched.meter = self._meter
+                inside._exporter = watched
             # Since SDK 1.40. The bridge's own processor counts its losses itself.
             if hasattr(getattr(inside, "_metrics", None), "drop_items") and not isinstance(
                 processor, CountingBatchProcessor
@@ -96,7 +108,7 @@ class Watch:
             exporter = getattr(processor, "span_exporter", None)
             if exporter is not None and not isinstance(exporter, WatchedExporter):
                 # Its export is a part of the end of the span, and timed there.
-                processor.span_exporter = WatchedExporter(exporter, None)
+                processor.span_exporter = WatchedExporter(exporter)
 
     def _watch_additions(self) -> None:
         add, look = getattr(self._provider, "add_span_processor", None), self.look
@@ -153,38 +165,6 @@ class _Losses:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._metrics, name)
-
-
-class WatchedExporter(SpanExporter):
-    """An exporter, and what it takes: spans, failures, CPU.
-
-    Args:
-        exporter: does the work; what else it has is seen through.
-        meter: is told of the CPU; None where somebody else times it.
-    """
-
-    def __init__(self, exporter: Any, meter: Meter | None) -> None:
-        self._watched = exporter
-        self._meter = meter
-        # The SDK looks at the arguments that they take.
-        self.shutdown = exporter.shutdown  # type: ignore[method-assign]
-        self.force_flush = getattr(exporter, "force_flush", super().force_flush)  # type: ignore[method-assign]
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        meter = self._meter
-        began, began_cpu = time.perf_counter_ns(), 0 if meter is None else meter.thread_ns()
-        result: Any = None
-        try:
-            result = self._watched.export(spans)
-            return result  # type: ignore[no-any-return]
-        finally:
-            if meter is not None:
-                meter.add_export(meter.thread_ns() - began_cpu, time.perf_counter_ns() - began)
-            taken = result is SpanExportResult.SUCCESS
-            telemetry.count("spans.exported" if taken else "spans.dropped.export_failed", len(spans))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._watched, name)
 
 
 class _NativeMetrics:

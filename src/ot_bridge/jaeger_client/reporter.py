@@ -25,7 +25,7 @@ from ot_bridge.jaeger_client.utils import ErrorReporter
 from ot_bridge.jaeger_config.addresses import host_of, otlp_endpoint
 from ot_bridge.sampling.tail import in_front_of, rules_of
 from ot_bridge.telemetry import warn_once
-from ot_bridge.watching import queue_of
+from ot_bridge.watching import capacity_of, queue_of
 
 __all__ = [
     "DEFAULT_FLUSH_INTERVAL",
@@ -186,7 +186,7 @@ class Reporter(BaseReporter):
         face = otel_face(span)
         for processor in self.processors:
             queue = queue_of(processor)
-            if queue is not None and len(queue) == queue.maxlen:
+            if queue is not None and len(queue) >= capacity_of(processor):
                 self.metrics.reporter_dropped(1)
             processor.on_end(face)
 
