@@ -30,8 +30,6 @@ from ot_bridge.redaction.rules import (
     read_key_rule,
     read_value_rule,
 )
-from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_endpoint, read_spec
-from ot_bridge.tail_specs import TAIL_FORM, read_tail
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
 
@@ -52,12 +50,24 @@ class _RejectedError(Exception):
         self.found, self.wanted, self.known = found, wanted, known
 
 
-class Kind(NamedTuple):
-    """What values a setting takes: in words, from Python, and from the text of a variable."""
+class Kind:
+    """What values a setting takes: in words, from Python, and from the text of a variable.
 
-    wanted: str
-    accept: Callable[[object], object]
-    parse: Callable[[str], object]
+    Args:
+        wanted: the words, or what returns them where a module has them that only this setting needs.
+        accept: takes a value, and returns it as it is stored.
+        parse: from the text of a variable to a value.
+    """
+
+    def __init__(
+        self, wanted: str | Callable[[], str], accept: Callable[[object], object], parse: Callable[[str], object]
+    ) -> None:
+        self._wanted, self.accept, self.parse = wanted, accept, parse
+
+    @property
+    def wanted(self) -> str:
+        """The words."""
+        return self._wanted if isinstance(self._wanted, str) else self._wanted()
 
 
 def _choice(*known: str | int) -> Kind:
@@ -239,43 +249,63 @@ def _percent(text: str) -> float | None:
     return None if found is None else float(found[1]) / (100 if found[2] else 1)
 
 
-def _spec(read: Callable[[object], object], wanted: str) -> Kind:
-    """Take a text that ``read`` can read, as it stands, or None."""
+def _read_or_none(read: Callable[[object], object]) -> Callable[[object], object]:
+    """Return what takes a value that ``read`` can read, and None."""
 
     def accept(value: object) -> object:
         if value is None:
             return None
+        from ot_bridge.sampler_specs import SpecError
+
         try:
-            read(value)
+            return read(value)
         except SpecError as reason:
             raise _RejectedError(reason.found, reason.wanted, reason.known) from None
-        return value
 
-    return Kind(wanted, accept, _none_or_text)
+    return accept
 
 
 def _sampler() -> Kind:
-    return _spec(read_spec, f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER")
+    def wanted() -> str:
+        from ot_bridge.sampler_specs import SAMPLER_FORM
+
+        return f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER"
+
+    def read(value: object) -> object:
+        from ot_bridge.sampler_specs import read_spec
+
+        read_spec(value)
+        return value
+
+    return Kind(wanted, _read_or_none(read), _none_or_text)
 
 
 def _credits() -> Kind:
     wanted = "a URL of http or https, such as 'http://localhost:5778/credits', or None (in a variable none)"
 
-    def accept(value: object) -> object:
-        if value is None:
-            return None
+    def read(value: object) -> object:
+        from ot_bridge.sampler_specs import read_endpoint
+
         if not isinstance(value, str):
             raise _RejectedError(value, wanted)
-        try:
-            return read_endpoint(value, "/credits", wanted)
-        except SpecError as reason:
-            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
+        return read_endpoint(value, "/credits", wanted)
 
-    return Kind(wanted, accept, _none_or_text)
+    return Kind(wanted, _read_or_none(read), _none_or_text)
 
 
 def _tail() -> Kind:
-    return _spec(read_tail, f"{TAIL_FORM}; None (in a variable none) for no tail sampling")
+    def wanted() -> str:
+        from ot_bridge.tail_specs import TAIL_FORM
+
+        return f"{TAIL_FORM}; None (in a variable none) for no tail sampling"
+
+    def read(value: object) -> object:
+        from ot_bridge.tail_specs import read_tail
+
+        read_tail(value)
+        return value
+
+    return Kind(wanted, _read_or_none(read), _none_or_text)
 
 
 def _rules(read_rule: Callable[[object], KeyRule | ValueRule], form: str, separator: str) -> Kind:
@@ -595,7 +625,7 @@ class Settings:
             ConfigError: a value or a variable cannot be used, or the file cannot be read.
         """
         # Who has no such configuration does not wait for what reads it.
-        from ot_bridge.jaeger_config import load, translate  # noqa: PLC0415
+        from ot_bridge.jaeger_config import load, translate
 
         environ = os.environ if environ is None else environ
         found = load(config) if isinstance(config, str | os.PathLike) else config
