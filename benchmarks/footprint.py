@@ -23,7 +23,7 @@ from tables import Cell, Column, Table
 from topic import ROOT, run
 
 ALONE = "Python alone"
-SDK, SDK_READY = "the SDK imported", "the SDK set up by hand, with OTLP/HTTP"
+SDK, SDK_READY = "the SDK imported", "the SDK set up by hand, with OTLP/HTTP and propagators"
 IMPORTED, LOADED, INSTALLED = "import ot_bridge", "from ot_bridge import install", "ot_bridge.install()"
 
 _SDK = """
@@ -36,8 +36,10 @@ PROGRAMS = {
     SDK: _SDK,
     IMPORTED: "import ot_bridge",
     LOADED: "from ot_bridge import BridgeTracer, Settings, install",
+    # Spans that are sent on their way, too, as install() does: without the propagators a trace ends with the process.
     SDK_READY: f"""{_SDK}
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import extract, inject
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 trace.set_tracer_provider(provider)

@@ -19,6 +19,7 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
+from ot_bridge.late_pattern import late_pattern
 from ot_bridge.redaction import HashKey, RuleError
 from ot_bridge.redaction.rules import (
     DEFAULT_RULES,
@@ -38,7 +39,7 @@ DEFAULT_FORMATS: Final = ("jaeger", "tracecontext", "baggage")
 
 _ARGUMENT: Final = "argument"
 _OTEL_PROPAGATORS: Final = "OTEL_PROPAGATORS"
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 7230, section 3.2.6
+_TOKEN: Final = late_pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 7230, section 3.2.6
 _TAKEN_HEADERS: Final = ("traceparent", "tracestate", "baggage")
 
 
@@ -389,6 +390,8 @@ class Setting(NamedTuple):
 
     def check(self, value: object, origin: str) -> Any:  # the field's own type
         """Return the value to store. Raises ConfigError when it cannot be used."""
+        if value is self.default:
+            return value
         try:
             return self.kind.accept(value)
         except _RejectedError as reason:
@@ -402,7 +405,7 @@ def _field(kind: Kind, default: object, meaning: str, since: str = "0.1.0") -> A
     return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning, "since": since})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Settings:
     """How the bridge behaves. Immutable and checked: an object that exists is valid.
 
@@ -547,6 +550,16 @@ class Settings:
             if name not in _BY_NAME:
                 raise _unknown(name, value, _ARGUMENT)
         return super().__new__(cls)
+
+    # A dataclass would compile them at each start, out of the text of every field.
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def __post_init__(self) -> None:
         for setting in SETTINGS:
