@@ -23,7 +23,7 @@ from tables import Cell, Column, Table
 from topic import ROOT, run
 
 ALONE = "Python alone"
-SDK, SDK_READY = "the SDK imported", "the SDK set up by hand, with OTLP/HTTP and propagators"
+SDK, SDK_READY = "the SDK imported", "the SDK set up by hand, with OTLP/HTTP"
 IMPORTED, LOADED, INSTALLED = "import ot_bridge", "from ot_bridge import install", "ot_bridge.install()"
 
 _SDK = """
