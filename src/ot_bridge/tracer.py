@@ -114,6 +114,7 @@ class BridgeTracer(opentracing.Tracer):
         self._propagator = MixedFleetPropagator(settings=self.settings)
         self._write_plain, self._read_plain = self._propagator.write_plain, self._propagator.read_plain
         self._redactor = redactor_of(self.settings)  # for spans that the bridge does not record
+        _import_parts(self.settings)
         self._meter = _meter_of_process() if is_wanted(self.settings) else None
         own_manager = BridgeScopeManager if self._meter is None else MeteredScopeManager
         manager = own_manager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
@@ -397,6 +398,16 @@ class BridgeTracer(opentracing.Tracer):
         for key, value in special:
             span.set_tag(key, value)
         return span
+
+
+def _import_parts(settings: Settings) -> None:
+    """Import what only these settings need. A provider may come later, with a span, and no span waits for an import."""
+    if is_wanted(settings):
+        from ot_bridge import shedding, watching  # noqa: F401
+    if settings.debug_throttle is not None:
+        from ot_bridge.sampling import throttling  # noqa: F401
+    if settings.find_unfinished is not None or settings.flood_limit is not None:
+        from ot_bridge import watch  # noqa: F401
 
 
 def _meter_of_process() -> Meter:
