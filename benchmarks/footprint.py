@@ -36,8 +36,10 @@ PROGRAMS = {
     SDK: _SDK,
     IMPORTED: "import ot_bridge",
     LOADED: "from ot_bridge import BridgeTracer, Settings, install",
+    # Spans that are sent on their way, too, as install() does: without the propagators a trace ends with the process.
     SDK_READY: f"""{_SDK}
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import extract, inject
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 trace.set_tracer_provider(provider)

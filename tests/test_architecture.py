@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -187,3 +188,45 @@ def test_importing_the_package_loads_no_exporter_and_no_tool() -> None:
         "ot_bridge.jaeger_config",
     )
     assert [name for name in loaded if name.startswith(unwanted)] == []
+
+
+# What only some settings, or mistakes, ask for.
+NOT_AT_START = (
+    "ot_bridge.cli", "ot_bridge.codecs.b3", "ot_bridge.codecs.id_headers", "ot_bridge.codecs.ottrace",
+    "ot_bridge.collector", "ot_bridge.deferred", "ot_bridge.demo", "ot_bridge.explain", "ot_bridge.instrumentor",
+    "ot_bridge.jaeger_client", "ot_bridge.jaeger_config", "ot_bridge.matrix", "ot_bridge.meter", "ot_bridge.otlp.grpc",
+    "ot_bridge.redaction.patterns", "ot_bridge.sampler_specs", "ot_bridge.sampling", "ot_bridge.shedding",
+    "ot_bridge.tail_specs", "ot_bridge.watch", "ot_bridge.watching",
+)  # fmt: skip
+SDK_IMPORTED = "from opentelemetry.sdk.trace import TracerProvider; from opentelemetry.sdk.trace.export import *"
+SDK_READY = f"""{SDK_IMPORTED}
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import extract, inject
+TracerProvider().add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+"""
+# Of the standard library; newer SDKs have imported some of them already.
+SMALL = {"_struct", "copy", "dataclasses", "struct"}
+# The short way out: nothing is sent, to nobody.
+END = "\nimport os, sys; print(*sys.modules, flush=True); os._exit(0)"
+
+
+def modules_after(program: str) -> set[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OT_BRIDGE_"))}
+    command = [sys.executable, "-c", program + END]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=clean)
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("program", "sdk"),
+    [
+        pytest.param("from ot_bridge import BridgeTracer, Settings, install", SDK_IMPORTED, id="imported"),
+        pytest.param("from ot_bridge import install; install('checkout')", SDK_READY, id="installed"),
+    ],
+)
+def test_start_loads_nothing_that_it_does_not_use(program: str, sdk: str) -> None:
+    loaded = modules_after(program) - modules_after(sdk)
+    parts = {part for part in NOT_AT_START for name in loaded if name == part or name.startswith(f"{part}.")}
+    others = {name.partition(".")[0] for name in loaded}
+    assert (parts, others - SMALL - {"opentelemetry"}) == (set(), {"ot_bridge", "opentracing"})
+    assert {name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))} == set()

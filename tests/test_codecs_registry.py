@@ -80,5 +80,6 @@ def test_codecs_import_nothing_of_opentelemetry() -> None:
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module or "")
     assert {name for name in imported if not name.startswith("ot_bridge.codecs")} <= {
-        "__future__", "abc", "collections.abc", "enum", "functools", "re", "struct", "types", "typing", "urllib.parse",
+        "__future__", "abc", "collections.abc", "enum", "functools", "importlib", "re", "struct", "types", "typing",
+        "urllib.parse",
     }  # fmt: skip

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 import opentracing
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME
@@ -249,6 +249,8 @@ def _service_name_of(provider: TracerProvider) -> str | None:
 
 
 def _set_propagator(propagator: MixedFleetPropagator, undo: contextlib.ExitStack) -> None:
+    from opentelemetry import propagate  # reads OTEL_PROPAGATORS and asks the installed packages for them
+
     before = propagate.get_global_textmap()
     chosen = read(_OTEL_PROPAGATORS)
     if chosen not in (None, "ot_bridge"):

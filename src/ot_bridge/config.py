@@ -19,6 +19,7 @@ from ot_bridge import telemetry
 from ot_bridge.codecs import KNOWN_EXTRACT, KNOWN_INJECT
 from ot_bridge.environment import VARIABLE, closest, one_of, parse_flag, read, wrong
 from ot_bridge.errors import ConfigError
+from ot_bridge.late_pattern import late_pattern
 from ot_bridge.redaction import HashKey, RuleError
 from ot_bridge.redaction.rules import (
     DEFAULT_RULES,
@@ -30,8 +31,6 @@ from ot_bridge.redaction.rules import (
     read_key_rule,
     read_value_rule,
 )
-from ot_bridge.sampler_specs import SAMPLER_FORM, SpecError, read_endpoint, read_spec
-from ot_bridge.tail_specs import TAIL_FORM, read_tail
 
 __all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
 
@@ -40,7 +39,7 @@ DEFAULT_FORMATS: Final = ("jaeger", "tracecontext", "baggage")
 
 _ARGUMENT: Final = "argument"
 _OTEL_PROPAGATORS: Final = "OTEL_PROPAGATORS"
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 7230, section 3.2.6
+_TOKEN: Final = late_pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 7230, section 3.2.6
 _TAKEN_HEADERS: Final = ("traceparent", "tracestate", "baggage")
 
 
@@ -52,12 +51,24 @@ class _RejectedError(Exception):
         self.found, self.wanted, self.known = found, wanted, known
 
 
-class Kind(NamedTuple):
-    """What values a setting takes: in words, from Python, and from the text of a variable."""
+class Kind:
+    """What values a setting takes: in words, from Python, and from the text of a variable.
 
-    wanted: str
-    accept: Callable[[object], object]
-    parse: Callable[[str], object]
+    Args:
+        wanted: the words, or what returns them where a module has them that only this setting needs.
+        accept: takes a value, and returns it as it is stored.
+        parse: from the text of a variable to a value.
+    """
+
+    def __init__(
+        self, wanted: str | Callable[[], str], accept: Callable[[object], object], parse: Callable[[str], object]
+    ) -> None:
+        self._wanted, self.accept, self.parse = wanted, accept, parse
+
+    @property
+    def wanted(self) -> str:
+        """The words."""
+        return self._wanted if isinstance(self._wanted, str) else self._wanted()
 
 
 def _choice(*known: str | int) -> Kind:
@@ -239,43 +250,63 @@ def _percent(text: str) -> float | None:
     return None if found is None else float(found[1]) / (100 if found[2] else 1)
 
 
-def _spec(read: Callable[[object], object], wanted: str) -> Kind:
-    """Take a text that ``read`` can read, as it stands, or None."""
+def _read_or_none(read: Callable[[object], object]) -> Callable[[object], object]:
+    """Return what takes a value that ``read`` can read, and None."""
 
     def accept(value: object) -> object:
         if value is None:
             return None
+        from ot_bridge.sampler_specs import SpecError
+
         try:
-            read(value)
+            return read(value)
         except SpecError as reason:
             raise _RejectedError(reason.found, reason.wanted, reason.known) from None
-        return value
 
-    return Kind(wanted, accept, _none_or_text)
+    return accept
 
 
 def _sampler() -> Kind:
-    return _spec(read_spec, f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER")
+    def wanted() -> str:
+        from ot_bridge.sampler_specs import SAMPLER_FORM
+
+        return f"{SAMPLER_FORM}; None (in a variable none) leaves it to OTEL_TRACES_SAMPLER"
+
+    def read(value: object) -> object:
+        from ot_bridge.sampler_specs import read_spec
+
+        read_spec(value)
+        return value
+
+    return Kind(wanted, _read_or_none(read), _none_or_text)
 
 
 def _credits() -> Kind:
     wanted = "a URL of http or https, such as 'http://localhost:5778/credits', or None (in a variable none)"
 
-    def accept(value: object) -> object:
-        if value is None:
-            return None
+    def read(value: object) -> object:
+        from ot_bridge.sampler_specs import read_endpoint
+
         if not isinstance(value, str):
             raise _RejectedError(value, wanted)
-        try:
-            return read_endpoint(value, "/credits", wanted)
-        except SpecError as reason:
-            raise _RejectedError(reason.found, reason.wanted, reason.known) from None
+        return read_endpoint(value, "/credits", wanted)
 
-    return Kind(wanted, accept, _none_or_text)
+    return Kind(wanted, _read_or_none(read), _none_or_text)
 
 
 def _tail() -> Kind:
-    return _spec(read_tail, f"{TAIL_FORM}; None (in a variable none) for no tail sampling")
+    def wanted() -> str:
+        from ot_bridge.tail_specs import TAIL_FORM
+
+        return f"{TAIL_FORM}; None (in a variable none) for no tail sampling"
+
+    def read(value: object) -> object:
+        from ot_bridge.tail_specs import read_tail
+
+        read_tail(value)
+        return value
+
+    return Kind(wanted, _read_or_none(read), _none_or_text)
 
 
 def _rules(read_rule: Callable[[object], KeyRule | ValueRule], form: str, separator: str) -> Kind:
@@ -359,6 +390,8 @@ class Setting(NamedTuple):
 
     def check(self, value: object, origin: str) -> Any:  # the field's own type
         """Return the value to store. Raises ConfigError when it cannot be used."""
+        if value is self.default:
+            return value
         try:
             return self.kind.accept(value)
         except _RejectedError as reason:
@@ -372,7 +405,7 @@ def _field(kind: Kind, default: object, meaning: str, since: str = "0.1.0") -> A
     return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning, "since": since})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Settings:
     """How the bridge behaves. Immutable and checked: an object that exists is valid.
 
@@ -518,6 +551,16 @@ class Settings:
                 raise _unknown(name, value, _ARGUMENT)
         return super().__new__(cls)
 
+    # A dataclass would compile them at each start, out of the text of every field.
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
     def __post_init__(self) -> None:
         for setting in SETTINGS:
             object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name), _ARGUMENT))
@@ -595,7 +638,7 @@ class Settings:
             ConfigError: a value or a variable cannot be used, or the file cannot be read.
         """
         # Who has no such configuration does not wait for what reads it.
-        from ot_bridge.jaeger_config import load, translate  # noqa: PLC0415
+        from ot_bridge.jaeger_config import load, translate
 
         environ = os.environ if environ is None else environ
         found = load(config) if isinstance(config, str | os.PathLike) else config

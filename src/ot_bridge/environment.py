@@ -6,15 +6,16 @@ An empty variable counts as unset, as the OpenTelemetry specification 1377f53b s
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import entry_points
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ot_bridge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = [
     "VARIABLE",
@@ -57,6 +58,8 @@ def closest(value: object, known: Iterable[object], cutoff: float = 0.6) -> str 
         known: the words that are.
         cutoff: how alike the two must be, from 0 to 1.
     """
+    import difflib  # only for who has made a mistake
+
     words = {str(word).lower(): str(word) for word in known}
     near = difflib.get_close_matches(str(value).strip().lower(), list(words), n=1, cutoff=cutoff)
     return words[near[0]] if near else None
@@ -133,6 +136,13 @@ def read_number(name: str, default: float, *, most: float = math.inf, above_zero
         upper = "" if most == math.inf else f" and at most {most:g}"
         raise wrong(name, text, VARIABLE, f"a number {lower}{upper}")
     return number
+
+
+def entry_points(group: str) -> EntryPoints:
+    """Return what the installed packages offer. What reads that takes as long to import as half of the SDK."""
+    from importlib import metadata
+
+    return metadata.entry_points(group=group)
 
 
 def build_named(

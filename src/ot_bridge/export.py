@@ -10,10 +10,10 @@ Source: OpenTelemetry specification 1377f53b, protocol/exporter.md and configura
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,7 +22,6 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 
 from ot_bridge import telemetry
 from ot_bridge.batching import CountingBatchProcessor
-from ot_bridge.deferred import DeferredExporter
 from ot_bridge.environment import VARIABLE, build_named, read, read_choice, read_integer, read_number, wrong
 from ot_bridge.errors import ConfigError
 from ot_bridge.otlp.exporter import GRPC, HTTP, first_set, new_exporter, protocol
@@ -132,7 +131,11 @@ def _build_otlp(assumed: str | None, origin: str, *, deferred: bool) -> SpanExpo
     if chosen == GRPC:
         read_choice(first_set("INSECURE"), ("true", "false"), "false")
     build = partial(new_exporter, chosen, endpoint=endpoint)
-    return DeferredExporter(build) if deferred else build()
+    if not deferred:
+        return build()
+    from ot_bridge.deferred import DeferredExporter
+
+    return DeferredExporter(build)
 
 
 def _check_endpoint(chosen: str) -> None:
@@ -176,5 +179,5 @@ def _check_files() -> None:
     for suffix in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"):
         name = first_set(suffix)
         path = read(name)
-        if path is not None and not Path(path).is_file():
+        if path is not None and not os.path.isfile(path):  # noqa: PTH113  (pathlib takes longer to import than this package)
             raise wrong(name, path, VARIABLE, "the path of a file")

@@ -7,7 +7,10 @@ from typing import Any, Final
 
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
-__all__ = ["Head"]
+__all__ = ["SHED", "Head"]
+
+SHED: Final[dict[str, Any]] = {}
+"""Stands for the attributes of a root that the budget shed, see :mod:`ot_bridge.shedding`."""
 
 _CONSTANT: Final = ((ALWAYS_ON, True), (ALWAYS_OFF, False))
 _FOLLOWING: Final = (

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.context import Context
 
 from ot_bridge.config import Settings
-from ot_bridge.meter import Meter
 from ot_bridge.recording import RecordingSpan
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
 from ot_bridge.span import OWN_CLASSES
 
 if TYPE_CHECKING:
+    from ot_bridge.meter import Meter
     from ot_bridge.span import BridgeSpan
 
 __all__ = ["MeteredScopeManager", "is_wanted", "timed", "timed_class"]

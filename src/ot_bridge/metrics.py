@@ -9,21 +9,22 @@ both become attributes. ``extract.malformed.jaeger`` is ``ot_bridge.extract.prob
 from __future__ import annotations
 
 import os
-import re
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache, partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry.environment_variables import OTEL_PYTHON_METER_PROVIDER
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 
 from ot_bridge import telemetry
 from ot_bridge.locks import fork_safe_lock
-from ot_bridge.meter import Measured
-from ot_bridge.meter import snapshot as measured_now
 from ot_bridge.version import __version__
+
+if TYPE_CHECKING:
+    from ot_bridge.meter import Measured
 
 __all__ = [
     "INSTRUMENTS",
@@ -272,7 +273,8 @@ def _observe_gauge(name: str, _: CallbackOptions) -> Iterable[Observation]:
 
 
 def _observe_measure(measure: Measure, _: CallbackOptions) -> Iterable[Observation]:
-    measured = measured_now()
+    meter = sys.modules.get("ot_bridge.meter")  # who measures has imported it
+    measured = None if meter is None else meter.snapshot()
     if measured is None:
         return []
     return [Observation(number, attributes) for number, attributes in measure.read(measured) if number is not None]
@@ -281,10 +283,9 @@ def _observe_measure(measure: Measure, _: CallbackOptions) -> Iterable[Observati
 def _row_of(counter: str) -> tuple[str, dict[str, str]]:
     """Return the row of the table, and what was filled in as attributes."""
     if counter not in telemetry.COUNTERS:
-        for pattern, row, attribute in _PATTERNS:
-            found = pattern.fullmatch(counter)
-            if found is not None:
-                return row, {attribute: found[1]}
+        for fixed, row, attribute in _FILLED_IN:
+            if counter.startswith(fixed) and counter != fixed:
+                return row, {attribute: counter.removeprefix(fixed)}
     return counter, {}
 
 
@@ -292,8 +293,8 @@ _STARTS: Final = sorted(
     ((start, one) for one in INSTRUMENTS for start in one.starts), key=lambda pair: len(pair[0]), reverse=True
 )
 # The longest first: extract.malformed.<format> before extract.<format>.
-_PATTERNS: Final = [
-    (re.compile(re.escape(fixed) + "(.+)"), row, f"ot_bridge.{filled_in.removesuffix('>')}")
+_FILLED_IN: Final = [
+    (fixed, row, f"ot_bridge.{filled_in.removesuffix('>')}")
     for row in sorted(telemetry.COUNTERS, key=len, reverse=True)
     for fixed, mark, filled_in in [row.partition("<")]
     if mark

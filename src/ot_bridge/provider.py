@@ -18,11 +18,9 @@ from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_ON, ParentBased, Sampler, TraceIdRatioBased
 
-from ot_bridge import sampling, telemetry
+from ot_bridge import telemetry
 from ot_bridge.environment import VARIABLE, build_named, read, read_number, wrong
 from ot_bridge.errors import ConfigError
-from ot_bridge.sampler_specs import ENTRY_POINT_PREFIX, SAMPLER_ROWS
-from ot_bridge.sampling.tail import RecordingSampler, in_front_of, rules_of, takes_all
 
 __all__ = ["SAMPLERS", "build_provider", "host_attributes", "is_disabled", "sampler_from_env"]
 
@@ -83,25 +81,30 @@ def build_provider(
     if is_disabled():
         return TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
     built, ids, limits = _build_resource(service_name, resource or {}), _build_id_generator(), _build_limits()
-    rules = None if tail is None else rules_of(tail, "argument of build_provider")
+    if tail is not None:
+        from ot_bridge.sampling.tail import RecordingSampler, in_front_of, rules_of, takes_all
+
+        rules = rules_of(tail, "argument of build_provider")
     # Last but for the processors: a remote sampler asks at once, in a thread.
     if not isinstance(sampler, Sampler):
         sampler = _build_sampler(sampler, str(built.attributes[SERVICE_NAME]))
     try:
         provider = TracerProvider(
-            sampler=RecordingSampler(sampler) if rules is not None and rules.promote_local else sampler,
+            sampler=RecordingSampler(sampler) if tail is not None and rules.promote_local else sampler,
             resource=built,
             id_generator=ids,
             span_limits=limits,
             shutdown_on_exit=False,
         )
         processors = build_processors()
-        if rules is not None:
+        if tail is not None:
             processors = in_front_of(processors, rules, head_takes_all=takes_all(sampler))
         for processor in processors:
             provider.add_span_processor(processor)
     except BaseException:
-        if isinstance(sampler, sampling.JaegerSampler):
+        from ot_bridge.sampling import JaegerSampler
+
+        if isinstance(sampler, JaegerSampler):
             sampler.close()
         raise
     return provider
@@ -157,13 +160,17 @@ def sampler_from_env(settings_sampler: str | None, service_name: str) -> Sampler
 
 def _build_sampler(spec: str | None, service_name: str) -> Sampler:
     chosen = read(_SAMPLER)
+    name = chosen or "parentbased_always_on"
+    if spec is None and name.lower() in SAMPLERS:
+        return SAMPLERS[name.lower()]()
+
+    from ot_bridge import sampling
+    from ot_bridge.sampler_specs import ENTRY_POINT_PREFIX, SAMPLER_ROWS
+
     if spec is not None:
         if chosen is not None:
             _logger.info("the sampler is %s, as the settings say; %s=%s is not used", spec, _SAMPLER, chosen)
         return sampling.build(spec, service_name=service_name)
-    name = chosen or "parentbased_always_on"
-    if name.lower() in SAMPLERS:
-        return SAMPLERS[name.lower()]()
     own = name.removeprefix(ENTRY_POINT_PREFIX)
     if own != name and own in SAMPLER_ROWS:  # not by its entry point, which cannot know the name that install was given
         return sampling.build_from_variable(own, read(_SAMPLER_ARG), service_name=service_name)

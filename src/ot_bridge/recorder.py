@@ -23,22 +23,21 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanContext, SpanKind, Trac
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext, debug_state, get_current
 from ot_bridge.conventions import KINDS
-from ot_bridge.head import Head
+from ot_bridge.head import SHED, Head
 from ot_bridge.known import PLAIN
-from ot_bridge.meter import Meter
 from ot_bridge.metering import timed, timed_class
 from ot_bridge.parents import Parent
 from ot_bridge.recording import RecordingSpan, SpanRules, summarize
-from ot_bridge.shedding import SHED
 from ot_bridge.span import BridgeSpan, UnsampledSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
 from ot_bridge.telemetry import warn_once
 from ot_bridge.values import clean_key, clean_value
 from ot_bridge.version import __version__
-from ot_bridge.watch import Group
 
 if TYPE_CHECKING:
+    from ot_bridge.meter import Meter
     from ot_bridge.tracer import BridgeTracer
+    from ot_bridge.watch import Group
 
 __all__ = ["SpanRecorder"]
 

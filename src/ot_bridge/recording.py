@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from time import time_ns
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
@@ -45,7 +45,9 @@ from ot_bridge.redacting import Guard, SpanRedactor, redactor_of
 from ot_bridge.span import OWN_CLASSES, BridgeSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_key, clean_value, to_ns, to_text
-from ot_bridge.watch import Flood, Group, Unfinished
+
+if TYPE_CHECKING:
+    from ot_bridge.watch import Group
 
 __all__ = ["RecordingSpan", "SpanRules", "cleaner", "summarize"]
 
@@ -97,6 +99,8 @@ class SpanRules:
         self.known = Known(redactor, is_open=self.tag_limit is None and self.log_limit is None)
         self.names, self.texts_under, self.bits = self.known.names, self.known.texts_under, self.known.bits
         self.event_names: AbstractSet[Any] = self.names
+        if settings.find_unfinished is not None or settings.flood_limit is not None:
+            from ot_bridge.watch import Flood, Unfinished
         self.unfinished = None if settings.find_unfinished is None else Unfinished(settings.find_unfinished)
         limit = settings.flood_limit
         self.flood = None if limit is None else Flood(limit, collapse=settings.flood_collapse)

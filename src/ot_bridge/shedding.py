@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import DEFAULT_TRACE_STATE, TraceState
 
 from ot_bridge import telemetry
+from ot_bridge.head import SHED
 from ot_bridge.recording import SpanRules, cleaner
 from ot_bridge.sampling.tail.policies import baseline_threshold
 from ot_bridge.sampling.tail.processor import TailSamplingProcessor
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from ot_bridge.recorder import SpanRecorder
     from ot_bridge.tags import Tags
 
-__all__ = ["HEAD_SHED", "SHED", "DetailLever", "HeadLever", "RestLever", "levers_of"]
+__all__ = ["HEAD_SHED", "DetailLever", "HeadLever", "RestLever", "levers_of"]
 
 HEAD_SHED: Final = "ot_bridge.head_shed"
 """On local roots that were kept while others were shed: which part was kept."""
-SHED: Final[dict[str, Any]] = {}
-"""Stands for the attributes of a root that the budget shed."""
 
 _LOW_56: Final = 2**56 - 1
 _LONGEST_VALUE: Final = 256

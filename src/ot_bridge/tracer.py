@@ -7,7 +7,7 @@ the spans which that provider makes are wrapped, see :mod:`ot_bridge.wrapped`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import opentracing
 from opentelemetry import trace as trace_api
@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.trace import DEFAULT_TRACE_STATE, NonRecordingSpan, ProxyTracerProvider, SpanContext, TraceState
 
-from ot_bridge import export, meter
+from ot_bridge import export
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext
@@ -28,18 +28,18 @@ from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
 from ot_bridge.redacting import redactor_of
-from ot_bridge.sampling import build_throttler
 from ot_bridge.scope import BridgeScope, BridgeScopeManager
-from ot_bridge.shedding import levers_of
 from ot_bridge.shortcuts import LONG_WAY
 from ot_bridge.span import BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.tags import split_tags
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import to_ns
 from ot_bridge.version import __version__
-from ot_bridge.watching import Watch
 from ot_bridge.wrapped import WrappedSpan
 from ot_bridge.yielding import YieldingTracer
+
+if TYPE_CHECKING:
+    from ot_bridge.meter import Meter
 
 __all__ = ["BridgeTracer", "check_provider", "check_settings"]
 
@@ -117,7 +117,8 @@ class BridgeTracer(opentracing.Tracer):
         self._propagator = MixedFleetPropagator(settings=self.settings)
         self._write_plain, self._read_plain = self._propagator.write_plain, self._propagator.read_plain
         self._redactor = redactor_of(self.settings)  # for spans that the bridge does not record
-        self._meter = meter.of_process() if is_wanted(self.settings) else None
+        _import_parts(self.settings)
+        self._meter = _meter_of_process() if is_wanted(self.settings) else None
         own_manager = BridgeScopeManager if self._meter is None else MeteredScopeManager
         manager = own_manager(self) if scope_manager is None else DelegatingScopeManager(self, scope_manager)
         super().__init__(manager)
@@ -350,6 +351,8 @@ class BridgeTracer(opentracing.Tracer):
         self._otel_tracer = otel_tracer.now() if isinstance(otel_tracer, YieldingTracer) else otel_tracer
         self._recorder = SpanRecorder.of(self._otel_tracer, self.settings)
         if self.settings.debug_throttle is not None and self._throttler is None:
+            from ot_bridge.sampling import build_throttler
+
             attributes = getattr(getattr(provider, "resource", None), "attributes", None) or {}
             name = str(attributes.get(SERVICE_NAME, ""))
             self._throttler = build_throttler(self.settings.debug_throttle, service_name=name)
@@ -365,7 +368,10 @@ class BridgeTracer(opentracing.Tracer):
             kind = type(self._otel_tracer).__qualname__
             warn_once(f"tracer.wrapped.{kind}", "the spans of %s are wrapped: it is not the SDK's own tracer", kind)
 
-    def _measure(self, measuring: meter.Meter, recorder: SpanRecorder) -> None:
+    def _measure(self, measuring: Meter, recorder: SpanRecorder) -> None:
+        from ot_bridge.shedding import levers_of
+        from ot_bridge.watching import Watch
+
         recorder.measure(measuring)
         self._watch = Watch(self._provider, measuring, self._otel_tracer)
         self._levers = levers_of(recorder, self._watch.processors())  # the meter itself keeps nobody alive
@@ -406,6 +412,22 @@ class BridgeTracer(opentracing.Tracer):
         for key, value in special:
             span.set_tag(key, value)
         return span
+
+
+def _import_parts(settings: Settings) -> None:
+    """Import what only these settings need. A provider may come later, with a span, and no span waits for an import."""
+    if is_wanted(settings):
+        from ot_bridge import shedding, watching  # noqa: F401
+    if settings.debug_throttle is not None:
+        from ot_bridge.sampling import throttling  # noqa: F401
+    if settings.find_unfinished is not None or settings.flood_limit is not None:
+        from ot_bridge import watch  # noqa: F401
+
+
+def _meter_of_process() -> Meter:
+    from ot_bridge import meter
+
+    return meter.of_process()
 
 
 def _start_ns(start_time: Any) -> int | None:

@@ -6,15 +6,11 @@ The names are those of ``Settings.extract`` and ``Settings.inject``, of the comp
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
-from ot_bridge.codecs.b3 import B3MultiCodec, B3SingleCodec
-from ot_bridge.codecs.baggage import BaggageCodec
 from ot_bridge.codecs.codec import Codec, Options
-from ot_bridge.codecs.jaeger import JaegerCodec
-from ot_bridge.codecs.ottrace import OTTraceCodec
-from ot_bridge.codecs.tracecontext import TraceContextCodec
 
 __all__ = ["CODECS", "KNOWN_EXTRACT", "KNOWN_INJECT", "CodecRow", "readers", "writers"]
 
@@ -23,20 +19,32 @@ class CodecRow(NamedTuple):
     """One wire format."""
 
     name: str
-    make: type[JaegerCodec | TraceContextCodec | BaggageCodec | B3SingleCodec | B3MultiCodec | OTTraceCodec]
+    module: str
+    """In this package; imported when a service reads or writes the format."""
+    codec: str
+    """The name of its class there."""
     reads: tuple[str, ...]
     """The codecs that its name in ``Settings.extract`` stands for, in order of precedence."""
     meaning: str
 
+    @property
+    def make(self) -> type[Codec]:
+        """The class."""
+        return cast("type[Codec]", getattr(import_module(f"{__name__}.{self.module}"), self.codec))
+
 
 _ROWS: Final = (
-    CodecRow("jaeger", JaegerCodec, ("jaeger",), "uber-trace-id, uberctx-*, jaeger-baggage, jaeger-debug-id"),
+    CodecRow(
+        "jaeger", "jaeger", "JaegerCodec", ("jaeger",), "uber-trace-id, uberctx-*, jaeger-baggage, jaeger-debug-id"
+    ),
     # Who reads traceparent belongs to a W3C fleet, and losing the baggage of its requests would be a silent loss.
-    CodecRow("tracecontext", TraceContextCodec, ("tracecontext", "baggage"), "traceparent, tracestate"),
-    CodecRow("baggage", BaggageCodec, ("baggage",), "W3C baggage"),
-    CodecRow("b3", B3SingleCodec, ("b3", "b3multi"), "b3; on extract X-B3-* and baggage-* too"),
-    CodecRow("b3multi", B3MultiCodec, ("b3", "b3multi"), "X-B3-*; on extract b3 and baggage-* too"),
-    CodecRow("ottrace", OTTraceCodec, ("ottrace",), "ot-tracer-*, ot-baggage-*"),
+    CodecRow(
+        "tracecontext", "tracecontext", "TraceContextCodec", ("tracecontext", "baggage"), "traceparent, tracestate"
+    ),
+    CodecRow("baggage", "baggage", "BaggageCodec", ("baggage",), "W3C baggage"),
+    CodecRow("b3", "b3", "B3SingleCodec", ("b3", "b3multi"), "b3; on extract X-B3-* and baggage-* too"),
+    CodecRow("b3multi", "b3", "B3MultiCodec", ("b3", "b3multi"), "X-B3-*; on extract b3 and baggage-* too"),
+    CodecRow("ottrace", "ottrace", "OTTraceCodec", ("ottrace",), "ot-tracer-*, ot-baggage-*"),
 )
 
 CODECS: Final[Mapping[str, CodecRow]] = MappingProxyType({row.name: row for row in _ROWS})

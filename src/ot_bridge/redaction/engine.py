@@ -7,13 +7,12 @@ key the texts that may stand under it. One look into a dict and one into a set t
 from __future__ import annotations
 
 import copy
-import hashlib
-import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
+from ot_bridge.late_pattern import late_pattern
 from ot_bridge.redaction import keys, rules, values
 from ot_bridge.redaction.rules import Action, KeyRule, ValueRule
 from ot_bridge.telemetry import count, warn_once
@@ -22,10 +21,10 @@ __all__ = ["FAILED", "HashKey", "Redactor"]
 
 FAILED: Final = "[redacted: failed]"
 
-_MARKER: Final = re.compile(r"\[(?:redacted|hashed): [a-z0-9_]+\]")
+_MARKER: Final = late_pattern(r"\[(?:redacted|hashed): [a-z0-9_]+\]")
 _UUID: Final = re.compile("[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _SHORT: Final = 20  # characters: an AWS key has as many, and no other shape is of letters and digits alone
-_MARKERS: Final = re.compile(f"({_MARKER.pattern})")
+_MARKERS: Final = late_pattern(r"(\[(?:redacted|hashed): [a-z0-9_]+\])")
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _NONE: Final[frozenset[str]] = frozenset()
 _MAX_KEYS: Final = 4096
@@ -42,13 +41,19 @@ class HashKey:
     __slots__ = ("_secret",)
 
     def __init__(self, secret: bytes) -> None:
+        import hmac  # noqa: F401  (OpenSSL: it is loaded here, at set-up, and not where a span runs)
+
         self._secret = secret
 
     def digest(self, text: str) -> str:
         """Return the first half of a keyed hash, in hex."""
-        return hmac.new(self._secret, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:_HASH_DIGITS]
+        import hmac
+
+        return hmac.new(self._secret, text.encode("utf-8", "replace"), "sha256").hexdigest()[:_HASH_DIGITS]
 
     def __eq__(self, other: object) -> bool:
+        import hmac
+
         return isinstance(other, HashKey) and hmac.compare_digest(self._secret, other._secret)
 
     def __hash__(self) -> int:
@@ -99,7 +104,7 @@ class Redactor:
         self._counts = True
         # Plain tuples: most of the time of a text that is seen for the first time is spent in going through them.
         self._signs = [
-            (sign, [(shape.needle, shape.pattern.search, shape) for shape in shapes if shape.rule in self._enabled])
+            (sign, [(shape.needle, shape.pattern, shape) for shape in shapes if shape.rule in self._enabled])
             for sign, shapes in values.SIGNS.items()
             if any(shape.rule in self._enabled for shape in shapes)
         ]
@@ -309,9 +314,9 @@ class Redactor:
         elif length >= self._least:
             for sign, shapes in self._signs:
                 if sign in text:
-                    for needle, search, shape in shapes:
-                        if needle in text and search(found) is not None:
-                            found = self._sub(shape.rule, shape.pattern, shape.becomes, shape.accept, found)
+                    for needle, pattern, shape in shapes:
+                        if needle in text and pattern.search(found) is not None:
+                            found = self._sub(shape.rule, pattern, shape.becomes, shape.accept, found)
             if text[0] in "{[" and self._members:
                 changed = values.redact_members(found, self._member_marker)
                 if changed != found:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+from ot_bridge.redaction.rules import MAX_LENGTH
+
 try:
     from re import _constants as sre  # type: ignore[attr-defined]
     from re import _parser as sre_parse  # type: ignore[attr-defined]
@@ -18,7 +20,6 @@ except ImportError:  # Python 3.10
 
 __all__ = ["MAX_LENGTH", "MAX_STEPS", "PatternError", "check", "steps"]
 
-MAX_LENGTH: Final = 200
 MAX_STEPS: Final = 1000
 
 _SAMPLE: Final = frozenset(map(chr, range(256))) | frozenset("\u0100\u0660\u1680\u2028\u20ac\U0001f600")

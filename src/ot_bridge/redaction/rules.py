@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from ot_bridge.redaction.patterns import MAX_LENGTH, PatternError, check
+from ot_bridge.late_pattern import late_pattern
 
 __all__ = [
     "ACTIONS",
@@ -124,13 +124,15 @@ USER_KEYS: Final = frozenset(
 
 # -- the user's own rules ----------------------------------------------------------------------------------------------
 
+MAX_LENGTH: Final = 200
+"""Characters of a pattern."""
 ACTIONS: Final = ("redact", "hash", "truncate N")
 KEY_FORM: Final = "keys, '*' for any part of one, in any case, each with ' -> redact', ' -> hash' or ' -> truncate N'"
 VALUE_FORM: Final = f"NAME=REGEX, at most {MAX_LENGTH} characters of REGEX, with ' -> redact' or ' -> hash'"
 
 _ARROW: Final = " -> "
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
-_TRUNCATE: Final = re.compile(r"truncate ([0-9]{1,6})")
+_NAME: Final = late_pattern(r"[a-z][a-z0-9_]{0,30}")
+_TRUNCATE: Final = late_pattern(r"truncate ([0-9]{1,6})")
 
 
 class RuleError(Exception):
@@ -190,6 +192,8 @@ def read_value_rule(rule: object) -> ValueRule:
         action = _read_action(word, rule)
     if not equals or action.name == "truncate":
         raise RuleError(rule, VALUE_FORM)
+    from ot_bridge.redaction.patterns import PatternError, check
+
     try:
         return ValueRule(_read_name(name.strip(), rule), check(pattern.strip()), action)
     except PatternError as reason:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from ot_bridge.late_pattern import late_pattern
 from ot_bridge.redaction import rules
 
 __all__ = [
@@ -29,34 +30,34 @@ LEAST_LENGTH: Final = 8
 # At the start of a word; what follows %20 in a URL is one, too.
 _EDGE: Final = r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2}))"
 
-_USERINFO: Final = re.compile(r"://(?!REDACTED:REDACTED@)[^\s/?#@:]*:(?:[^\s/?#@]*@)+")
-_ANY_USERINFO: Final = re.compile(r"(?<=://)(?!REDACTED:REDACTED@)(?:[^\s/?#@]*@)+")
-_JWT: Final = re.compile(_EDGE + r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){0,3}")
-_AWS: Final = re.compile(_EDGE + r"AKIA[0-9A-Z]{16}(?![0-9A-Za-z])")
-_GITHUB: Final = re.compile(r"gh[pousr]_[A-Za-z0-9]{36,}")
-_SLACK: Final = re.compile(_EDGE + r"xox[abprs]-[A-Za-z0-9-]{8,}")
-_STRIPE: Final = re.compile(_EDGE + r"sk_live_[A-Za-z0-9]{10,}")
-_GOOGLE: Final = re.compile(_EDGE + r"AIza[0-9A-Za-z_-]{35}")
-_PEM: Final = re.compile(
+_USERINFO: Final = late_pattern(r"://(?!REDACTED:REDACTED@)[^\s/?#@:]*:(?:[^\s/?#@]*@)+")
+_ANY_USERINFO: Final = late_pattern(r"(?<=://)(?!REDACTED:REDACTED@)(?:[^\s/?#@]*@)+")
+_JWT: Final = late_pattern(_EDGE + r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){0,3}")
+_AWS: Final = late_pattern(_EDGE + r"AKIA[0-9A-Z]{16}(?![0-9A-Za-z])")
+_GITHUB: Final = late_pattern(r"gh[pousr]_[A-Za-z0-9]{36,}")
+_SLACK: Final = late_pattern(_EDGE + r"xox[abprs]-[A-Za-z0-9-]{8,}")
+_STRIPE: Final = late_pattern(_EDGE + r"sk_live_[A-Za-z0-9]{10,}")
+_GOOGLE: Final = late_pattern(_EDGE + r"AIza[0-9A-Za-z_-]{35}")
+_PEM: Final = late_pattern(
     r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL
 )
-_BEARER: Final = re.compile(r"([Bb]earer|BEARER) [A-Za-z0-9._~+/=-]{16,}")
+_BEARER: Final = late_pattern(r"([Bb]earer|BEARER) [A-Za-z0-9._~+/=-]{16,}")
 # The first digit stands before what must not stand before it: a search for one of a few characters is fast.
-_CARD: Final = re.compile(
+_CARD: Final = late_pattern(
     r"[2-6](?<![0-9A-Za-z.-].)[0-9]{3}([ -])[0-9]{4}(?:[0-9]{2}\1[0-9]{5}|\1[0-9]{4}\1[0-9]{4})(?!-?[0-9A-Za-z])"
 )
-_CARD_DIGITS: Final = re.compile(r"(?<![0-9A-Za-z.-])[2-6][0-9]{12,18}(?![0-9A-Za-z]|[.-][0-9])")
-_EMAIL: Final = re.compile(
+_CARD_DIGITS: Final = late_pattern(r"(?<![0-9A-Za-z.-])[2-6][0-9]{12,18}(?![0-9A-Za-z]|[.-][0-9])")
+_EMAIL: Final = late_pattern(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"
 )
 # First digits and length; ISO/IEC 7812 and the issuers' own pages.
-_ISSUERS: Final = re.compile(
+_ISSUERS: Final = late_pattern(
     r"4[0-9]{12}(?:[0-9]{3}){0,2}|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)[0-9]{12}"
     r"|3[47][0-9]{13}|3(?:0[0-5]|[689][0-9])[0-9]{11}|35(?:2[89]|[3-8][0-9])[0-9]{12}"
     r"|6(?:011|5[0-9]{2}|4[4-9][0-9])[0-9]{12}|62[0-9]{14,17}"
 )
-_QUERY_ITEM: Final = re.compile(r"(?:^|(?<=[?&;#]))([^=&;#?\s]{1,200})=([^?&;#\s]+)")
-_MEMBER: Final = re.compile(
+_QUERY_ITEM: Final = late_pattern(r"(?:^|(?<=[?&;#]))([^=&;#?\s]{1,200})=([^?&;#\s]+)")
+_MEMBER: Final = late_pattern(
     r"""(["'])((?:[^"'\\]|\\.){1,128})\1(\s{0,4}:\s{0,4})"""
     r"""(?:"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|'((?:[^'\\]|\\.)*)(?:'|\\?\Z))""",
     re.DOTALL,
