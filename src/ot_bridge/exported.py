@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ot_bridge import telemetry
-from ot_bridge.meter import Meter
+
+if TYPE_CHECKING:
+    from ot_bridge.meter import Meter
 
 __all__ = ["WatchedExporter"]
 

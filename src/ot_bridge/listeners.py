@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 __all__ = ["Listeners"]
 
-_CALLS: Final = ("on_start", "_on_ending", "on_end")  # _on_ending since SDK 1.40
+_CALLS: Final = ("on_start", "_on_ending", "on_end")
+_CALLED: Final = {call for call in _CALLS if hasattr(SpanProcessor, call)}  # _on_ending since SDK 1.40
 _DO_NOTHING: Final[set[Callable[..., Any]]] = {
     method
     for kind, calls in ((SpanProcessor, _CALLS), (BatchSpanProcessor, _CALLS[:2]), (SimpleSpanProcessor, _CALLS[:2]))
@@ -51,7 +52,9 @@ class Listeners:
     def look(self) -> None:
         """Sort the processors that there are now."""
         seen = self.source._span_processors
-        self.starting, self.ending, self.on_end = (tuple(one for one in seen if _listens(one, call)) for call in _CALLS)
+        self.starting, self.ending, self.on_end = (
+            tuple(one for one in seen if call in _CALLED and _listens(one, call)) for call in _CALLS
+        )
         self.seen = seen
 
 

@@ -74,6 +74,11 @@ class Reading(NamedTuple):
 
 
 _NOTHING: Final = Reading()
+_Written = tuple[list[tuple[str, str]], tuple[str, ...]]
+"""Headers, and what is to be counted for them."""
+_TEXTS: Final = frozenset({str})
+_MAX_WRITTEN: Final = 256
+_MAX_TEXT: Final = 1024  # characters, of all values of one baggage
 
 
 class MixedFleetPropagator(TextMapPropagator):
@@ -128,6 +133,7 @@ class MixedFleetPropagator(TextMapPropagator):
         self._redactor = redactor_of(settings) if settings.redact_baggage else None
         self.sent: Callable[[int], None] | None = None
         """Told the id of each span whose ids are sent; for :mod:`ot_bridge.watch`."""
+        self._written: dict[tuple[Any, ...], _Written] = {}
         self._fields = frozenset(name for codec in writing for name in codec.fields)
 
     def tell_sent(self, sent: Callable[[int], None]) -> None:
@@ -206,15 +212,9 @@ class MixedFleetPropagator(TextMapPropagator):
             elif trace_id or span_id:
                 notes.append("inject.invalid_ids")
             if wire.baggage:
-                items = outgoing(self._redacted(wire.baggage), notes)
-                if self._limits is not None:
-                    passes = self._limits.begin(notes)
-                    items = [item for item in items if passes(item[0], item[2])]
-                for encode_baggage, counted in self._baggage_encoders:
-                    written = encode_baggage(items, http=http, notes=notes)
-                    if written:
-                        headers += written
-                        counters += counted
+                baggage = self._known_baggage(wire.baggage, http) or self._write_baggage(wire.baggage, http, notes)
+                headers += baggage[0]
+                counters += baggage[1]
             if counters:
                 count_all(counters)
             if notes:
@@ -222,6 +222,38 @@ class MixedFleetPropagator(TextMapPropagator):
         except Exception as error:
             _give_up("inject.gave_up", error)
         return headers
+
+    def _known_baggage(self, items: Mapping[str, str], http: bool) -> _Written | None:
+        """Return what was written for the same items before: those of a request are sent again and again."""
+        if self._redactor is not None or not _TEXTS.issuperset(map(type, (*items, *items.values()))):
+            return None
+        key = (http, *items.items())
+        known = self._written.get(key)
+        if known is None:
+            notes: list[str] = []
+            known = self._write_baggage(items, http, notes)
+            if notes:  # they are counted each time
+                return None
+            if len(self._written) >= _MAX_WRITTEN:
+                self._written.clear()
+            if sum(map(len, items.values())) <= _MAX_TEXT:
+                self._written[key] = known
+        return known
+
+    def _write_baggage(self, baggage: Mapping[str, str], http: bool, notes: list[str]) -> _Written:
+        """Return the headers for baggage, and what is to be counted for them."""
+        headers: list[tuple[str, str]] = []
+        counters: tuple[str, ...] = ()
+        items = outgoing(self._redacted(baggage), notes)
+        if self._limits is not None:
+            passes = self._limits.begin(notes)
+            items = [item for item in items if passes(item[0], item[2])]
+        for encode_baggage, counted in self._baggage_encoders:
+            written = encode_baggage(items, http=http, notes=notes)
+            if written:
+                headers += written
+                counters += counted
+        return headers, counters
 
     def write_binary(self, wire: WireContext) -> bytes:
         """Return the BINARY carrier for a context; of a container only the baggage. Never raises."""
