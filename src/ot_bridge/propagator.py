@@ -47,6 +47,7 @@ from ot_bridge.metrics import expose_at_import
 from ot_bridge.redacting import redactor_of
 from ot_bridge.telemetry import count, count_all, warn_once
 from ot_bridge.trust import NO_HEADERS, AskedHeaders, Gate, HeaderSource, ListedHeaders
+from ot_bridge.values import clean_key, to_text
 
 __all__ = ["MixedFleetPropagator", "Reading", "debug_id_of", "from_env", "refused_ids", "refused_of", "trace_state_of"]
 
@@ -77,7 +78,7 @@ _NOTHING: Final = Reading()
 _Written = tuple[list[tuple[str, str]], tuple[str, ...]]
 """Headers, and what is to be counted for them."""
 _TEXTS: Final = frozenset({str})
-_MAX_WRITTEN: Final = 256
+_MAX_KNOWN: Final = 256
 _MAX_TEXT: Final = 1024  # characters, of all values of one baggage
 
 
@@ -134,6 +135,8 @@ class MixedFleetPropagator(TextMapPropagator):
         self.sent: Callable[[int], None] | None = None
         """Told the id of each span whose ids are sent; for :mod:`ot_bridge.watch`."""
         self._written: dict[tuple[Any, ...], _Written] = {}
+        self._read_before: dict[tuple[Any, ...], dict[str, str]] = {}
+        self._lists = tuple(source.header for source in self._sources if isinstance(source, ListSource))
         self._fields = frozenset(name for codec in writing for name in codec.fields)
 
     def tell_sent(self, sent: Callable[[int], None]) -> None:
@@ -212,9 +215,9 @@ class MixedFleetPropagator(TextMapPropagator):
             elif trace_id or span_id:
                 notes.append("inject.invalid_ids")
             if wire.baggage:
-                baggage = self._known_baggage(wire.baggage, http) or self._write_baggage(wire.baggage, http, notes)
-                headers += baggage[0]
-                counters += baggage[1]
+                of_baggage, counted = self._baggage_headers(wire.baggage, http, notes)
+                headers += of_baggage
+                counters += counted
             if counters:
                 count_all(counters)
             if notes:
@@ -223,22 +226,23 @@ class MixedFleetPropagator(TextMapPropagator):
             _give_up("inject.gave_up", error)
         return headers
 
-    def _known_baggage(self, items: Mapping[str, str], http: bool) -> _Written | None:
-        """Return what was written for the same items before: those of a request are sent again and again."""
-        if self._redactor is not None or not _TEXTS.issuperset(map(type, (*items, *items.values()))):
-            return None
-        key = (http, *items.items())
-        known = self._written.get(key)
-        if known is None:
-            notes: list[str] = []
-            known = self._write_baggage(items, http, notes)
-            if notes:  # they are counted each time
-                return None
-            if len(self._written) >= _MAX_WRITTEN:
+    def _baggage_headers(self, items: Mapping[str, str], http: bool, notes: list[str]) -> _Written:
+        """Return the headers for baggage; those of a request are sent again and again, and then known."""
+        key: tuple[Any, ...] | None = None
+        if self._redactor is None and _TEXTS.issuperset(map(type, (*items, *items.values()))):
+            key = (http, *items.items())
+            known = self._written.get(key)
+            if known is not None:
+                return known
+        faults: list[str] = []
+        made = self._write_baggage(items, http, faults)
+        if faults:  # they are counted each time
+            notes += faults
+        elif key is not None and sum(map(len, items.values())) <= _MAX_TEXT:
+            if len(self._written) >= _MAX_KNOWN:
                 self._written.clear()
-            if sum(map(len, items.values())) <= _MAX_TEXT:
-                self._written[key] = known
-        return known
+            self._written[key] = made
+        return made
 
     def _write_baggage(self, baggage: Mapping[str, str], http: bool, notes: list[str]) -> _Written:
         """Return the headers for baggage, and what is to be counted for them."""
@@ -398,6 +402,24 @@ class MixedFleetPropagator(TextMapPropagator):
         return _settled(winner, malformed, others, notes)
 
     def _baggage(self, found: Found, http: bool, notes: list[str]) -> Mapping[str, str]:
+        """Return the baggage as texts that every exporter can send; what came before is known. Not to be changed."""
+        headers, pairs = found
+        lists = [headers.get(name) for name in self._lists]
+        key = (http, *lists, *((prefix, *items.items()) for prefix, items in pairs.items()))
+        known = self._read_before.get(key)
+        if known is not None:
+            return known
+        faults: list[str] = []
+        baggage = {clean_key(key): to_text(value) for key, value in self._union(found, http, faults).items()}
+        if faults:  # they are counted each time
+            notes += faults
+        elif sum(map(len, baggage.values())) <= _MAX_TEXT:
+            if len(self._read_before) >= _MAX_KNOWN:
+                self._read_before.clear()
+            self._read_before[key] = baggage
+        return baggage
+
+    def _union(self, found: Found, http: bool, notes: list[str]) -> Mapping[str, str]:
         """Return the union of all sources, the stronger one's value where two have the same key."""
         parts = [(source, part) for source in self._sources if (part := source.read(found, http=http, notes=notes))]
         if len(parts) == 1:

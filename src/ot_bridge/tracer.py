@@ -294,12 +294,14 @@ class BridgeTracer(opentracing.Tracer):
         trace_id, span_id, sampled, debug, random, header, baggage, debug_id, _ = wire
         flags = FLAGS[sampled | random << 1]
         state = TraceState.from_header([header]) if header else DEFAULT_TRACE_STATE
-        if baggage:
+        if baggage and format == _BINARY:
             return BridgeSpanContext(trace_id, span_id, bool(trace_id), flags, state, baggage, debug, debug_id)
-        remote = trace_id != 0
+        remote, items = trace_id != 0, baggage or {}
         return cast(
             "BridgeSpanContext",
-            _new_tuple(BridgeSpanContext, (trace_id, span_id, remote, flags, state, remote, {}, debug, debug_id, None)),
+            _new_tuple(
+                BridgeSpanContext, (trace_id, span_id, remote, flags, state, remote, items, debug, debug_id, None)
+            ),
         )
 
     def flush(self, timeout_s: float | None = None) -> bool:
