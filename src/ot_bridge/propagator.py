@@ -78,8 +78,8 @@ _NOTHING: Final = Reading()
 _Written = tuple[list[tuple[str, str]], tuple[str, ...]]
 """Headers, and what is to be counted for them."""
 _TEXTS: Final = frozenset({str})
-_MAX_KNOWN: Final = 256
-_MAX_TEXT: Final = 1024  # characters, of all values of one baggage
+_MAX_KNOWN: Final = 128
+_MAX_TEXT: Final = 8192  # characters, of all values of one baggage: what is longer no header may be
 
 
 class MixedFleetPropagator(TextMapPropagator):
