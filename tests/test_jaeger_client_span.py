@@ -24,6 +24,8 @@ from ot_bridge.jaeger_client import ConstSampler, Span, SpanContext, Tracer
 from ot_bridge.jaeger_client.reporter import InMemoryReporter
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag, TagType
 from ot_bridge.jaeger_client.throttler import Throttler
+from ot_bridge.redaction.keys import matching_rule
+from ot_bridge.redaction.rules import DEFAULT_RULES
 
 START_S, END_S = 1_700_000_000.25, 1_700_000_001.5
 START_NS, END_NS = 1_700_000_000_250_000_000, 1_700_000_001_500_000_000
@@ -396,11 +398,18 @@ PLAIN = (
     | st.sampled_from([ValueError("v"), ValueError, os.PathLike, 1 + 2j, range(3)])
     | st.text("ab\u2603", min_size=1020, max_size=1030)
 )
+
+
+def is_secret(key: str) -> bool:
+    """Tell whether the bridge hides what is under a key, which jaeger-client shows."""
+    return matching_rule(key, frozenset(DEFAULT_RULES)) is not None
+
+
 VALUES = PLAIN | st.lists(PLAIN, max_size=3) | st.dictionaries(st.text(max_size=3), PLAIN, max_size=3)
 KEYS = (
-    st.text(min_size=1, max_size=8).filter(lambda key: key != "sampling.priority")
+    st.text(min_size=1, max_size=8).filter(lambda key: key != "sampling.priority" and not is_secret(key))
     | st.integers()
-    | st.binary(max_size=3)
+    | st.binary(max_size=3).filter(lambda key: not is_secret(key.decode("latin-1")))
 )
 
 
