@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordingSpan", "SpanRules", "cleaner", "summarize"]
 
-_INT64: Final = range(-(2**63), 2**63)
 _UNSET: Final = Status()
 _TOLD_EVENTS: Final = frozenset({"", "baggage", "error"})  # their fields have rules of their own
 _ERROR_FIELDS: Final = frozenset({"error.object", "error.kind", "stack"})

@@ -26,7 +26,6 @@ _UUID: Final = re.compile("[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa
 _SHORT: Final = 20  # characters: an AWS key has as many, and no other shape is of letters and digits alone
 _MARKERS: Final = late_pattern(r"(\[(?:redacted|hashed): [a-z0-9_]+\])")
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
-_NONE: Final[frozenset[str]] = frozenset()
 _MAX_KEYS: Final = 4096
 _MAX_KEY: Final = 256
 _MAX_TEXTS: Final = 16384
