@@ -16,6 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ot_bridge import BridgeTracer, bootstrap, meter, telemetry
 
+pytest_plugins = ("compat.recording",)
+
 # A build that is to be repeated draws the same examples each time; on a developer's machine each run draws new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
