@@ -23,7 +23,7 @@ from ot_bridge.scope import BridgeScopeManager, ScopeContext, native_on_top
 from ot_bridge.span import OWN_CLASSES, BridgeSpan
 from ot_bridge.telemetry import count
 
-__all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent", "innermost_parent"]
+__all__ = ["REFERENCE_RULES", "InnerParent", "Parent", "active_parent", "context_of", "find_parent", "innermost_parent"]
 
 _NONE: Final[dict[str, str]] = {}
 _CHILD_OF: Final = opentracing.ReferenceType.CHILD_OF
@@ -64,8 +64,6 @@ class Parent(NamedTuple):
         baggage: inherited items; not to be changed.
         links: links to the other references.
         debug_id: forces the sampling of a root, when not None.
-        outer: the native span of this process that it is inside of, where that tells of a request: a server's, a
-            client's; see :mod:`ot_bridge.doubles`.
     """
 
     context: Context
@@ -73,7 +71,30 @@ class Parent(NamedTuple):
     baggage: dict[str, str]
     links: tuple[Link, ...] = ()
     debug_id: str | None = None
-    outer: SdkSpan | None = None
+
+
+class InnerParent(Parent):
+    """What a span starts from that is inside a native span of the same request: see :mod:`ot_bridge.doubles`.
+
+    No field of every parent: to unpack one more is the hundredth part of a span that is not sampled.
+
+    Attributes:
+        outer: the native span, a server's or a client's.
+    """
+
+    outer: SdkSpan
+
+
+def _inside(outer: SdkSpan | None, parent: Parent) -> Parent:
+    if outer is None:
+        return parent
+    inner = InnerParent(*parent)
+    inner.outer = outer
+    return inner
+
+
+def _linked(parent: Parent, links: tuple[Link, ...]) -> Parent:
+    return _inside(parent.outer if isinstance(parent, InnerParent) else None, Parent(*parent)._replace(links=links))
 
 
 _NOTHING: Final = Parent(Context(), None, _NONE)
@@ -107,15 +128,15 @@ def find_parent(
     if chosen is None and jaeger_rule and not ignore_active_span:
         active = _active(manager, False)
         if active.span_context is not None:
-            return active._replace(links=_links(referred, active.span_context))
+            return _linked(active, _links(referred, active.span_context))
     if chosen is None:
         chosen = _choose(referred, jaeger_rule)
         if chosen is None:
             active = _active(manager, ignore_active_span)
-            return active._replace(links=active.links + _links(referred, None))
+            return _linked(active, active.links + _links(referred, None))
     others = () if jaeger_rule else tuple(context for _, context, _ in referred)
     parent = _explicit(chosen, others, nests and not ignore_active_span)
-    return parent._replace(links=_links(referred, parent.span_context and chosen[0]))
+    return _linked(parent, _links(referred, parent.span_context and chosen[0]))
 
 
 def active_parent(manager: BridgeScopeManager) -> Parent:
@@ -142,7 +163,7 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
         debug_id = getattr(above, "debug_id", None) or debug_id_of(context)
         refused = refused_of(context)
         return Parent(context, None, baggage, () if refused is None else (_refused_link(refused),), debug_id)
-    return Parent(context, above, baggage, outer=outer)
+    return _inside(outer, Parent(context, above, baggage))
 
 
 def innermost_parent(manager: BridgeScopeManager) -> Parent:
@@ -154,7 +175,7 @@ def innermost_parent(manager: BridgeScopeManager) -> Parent:
         if scope._manager is manager and not scope._closed and type(span) in OWN_CLASSES:
             own: Any = span._context
             if own[5]:  # is_valid
-                inner: Parent = _new_tuple(Parent, (context, own, own[6], (), None, None))
+                inner: Parent = _new_tuple(Parent, (context, own, own[6], (), None))
                 return inner
     elif not context:
         return _NOTHING
@@ -229,7 +250,7 @@ def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext], nests: boo
             baggage = {**baggage, **texts(held)} if isinstance(held, dict) else baggage
             values[BAGGAGE_KEY] = baggage
     values[SPAN_KEY] = span if span is not None else NonRecordingSpan(context)
-    return Parent(Context(values), above, baggage, outer=outer)
+    return _inside(outer, Parent(Context(values), above, baggage))
 
 
 def _layered(span: Any) -> SdkSpan | None:
