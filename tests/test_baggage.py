@@ -344,6 +344,21 @@ def test_native_baggage_beside_a_native_span_is_read_and_sent(tracer: BridgeTrac
         assert tracer.start_span("child").context.baggage == {"user": "u"}
 
 
+def test_native_span_inside_sees_the_items_of_the_span_outside_beside_what_was_added_natively(
+    tracer: BridgeTracer, provider: TracerProvider
+) -> None:
+    native = provider.get_tracer("native")
+    with tracer.start_active_span("op") as scope:
+        scope.span.set_baggage_item("a", "1").set_baggage_item("b", "2")
+        with native_baggage(user="u", b="3"), native.start_as_current_span("inner native"):
+            active = tracer.active_span
+            assert active is not None
+            assert active.context.baggage == dict(otel_baggage.get_all()) == {"a": "1", "b": "3", "user": "u"}
+            assert sent(tracer, active) == {"a": "1", "b": "3", "user": "u"}
+            active.set_baggage_item("c", "4")
+            assert active.context.baggage == dict(otel_baggage.get_all()) == {"a": "1", "b": "3", "user": "u", "c": "4"}
+
+
 def test_item_set_on_a_native_active_span_is_read_natively_and_inherited(
     tracer: BridgeTracer, provider: TracerProvider
 ) -> None:

@@ -44,7 +44,7 @@ class LiveBaggage(DictView):
 
     def copy(self) -> dict[str, Any]:
         now = self._now()
-        return ChangedBaggage(now, now)
+        return ChangedBaggage(now, now, self.owner)
 
 
 def live(owner: Owner) -> LiveBaggage:
@@ -55,16 +55,17 @@ def live(owner: Owner) -> LiveBaggage:
 
 
 class ChangedBaggage(dict[str, Any]):
-    """What OpenTelemetry's API made of a span's baggage; ``base`` is what that was when the change began."""
+    """What OpenTelemetry's API made of a span's baggage; ``base`` is what ``owner``'s was when the change began."""
 
-    __slots__ = ("base",)
+    __slots__ = ("base", "owner")
 
-    def __init__(self, items: Mapping[str, Any], base: Mapping[str, str]) -> None:
+    def __init__(self, items: Mapping[str, Any], base: Mapping[str, str], owner: Owner) -> None:
         super().__init__(items)
         self.base = base
+        self.owner = owner
 
     def copy(self) -> dict[str, Any]:
-        return ChangedBaggage(self, self.base)
+        return ChangedBaggage(self, self.base, self.owner)
 
 
 def baggage_of(owner: Owner, context: Context) -> dict[str, str]:
@@ -78,7 +79,9 @@ def baggage_of(owner: Owner, context: Context) -> dict[str, str]:
         return own
     if type(held) is ChangedBaggage:
         base = held.base
-        kept = {key: value for key, value in own.items() if key not in base or key in held}
+        # Those of the span that the change began with, which may be one further out, below a native span.
+        items = own if held.owner is owner else own | held.owner._context.items
+        kept = {key: value for key, value in items.items() if key not in base or key in held}
         return kept | texts({key: value for key, value in held.items() if base.get(key) != value})
     if not held and type(held) is dict:  # only baggage.clear() leaves an empty dict behind
         return _NONE

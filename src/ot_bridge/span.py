@@ -124,7 +124,7 @@ class BridgeSpan(opentracing.Span):
                     attach(set_value(BAGGAGE_KEY, live(self), current))
                 else:
                     items = own.with_baggage(seen or {}).with_baggage_item(key, value).baggage
-                    attach(set_value(BAGGAGE_KEY, ChangedBaggage(items, own.baggage), current))
+                    attach(set_value(BAGGAGE_KEY, ChangedBaggage(items, own.baggage, self), current))
         except Exception:
             count("span.failed.set_baggage_item")
         return self

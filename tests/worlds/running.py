@@ -105,6 +105,7 @@ def _variables(case: Case, launcher: str, server: str) -> dict[str, str]:
     native = case.switches
     variables = {
         "PYTHONPATH": f"{SOURCE}{os.pathsep}{PROGRAMS}",
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # opentracing's libraries say that they are no longer kept up
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_METRICS_EXPORTER": "none",

@@ -1,4 +1,4 @@
-"""A web shop that asks itself for its stock: a server and a client, `shop.py flask requests`."""
+"""A web shop that asks a second service for its stock: a server and a client, `shop.py flask requests`."""
 
 from __future__ import annotations
 
@@ -79,17 +79,19 @@ def by_urllib3(url: str) -> str:
 
 APPS: dict[str, Callable[[], Any]] = {"flask": flask_app, "django": django_app}
 CLIENTS: dict[str, Callable[[str], str]] = {"requests": by_requests, "httpx": by_httpx, "urllib3": by_urllib3}
-port = 0
+stock_port = 0
 
 
 def ask(path: str) -> str:
-    """Ask this shop's own server."""
-    return CLIENTS[sys.argv[2]](f"http://127.0.0.1:{port}{path}")
+    """Ask the service that knows the stock."""
+    return CLIENTS[sys.argv[2]](f"http://127.0.0.1:{stock_port}{path}")
 
 
 def main() -> None:
-    global port
-    with served(APPS[sys.argv[1]]()) as port:
+    global stock_port
+    # Each service has its Flask application: Flask-OpenTracing loses spans where one serves two requests at a time.
+    make = APPS[sys.argv[1]]
+    with served(make()) as stock_port, served(make()) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("GET", "/front", headers=HEADERS)
         print(connection.getresponse().read().decode())
