@@ -598,3 +598,17 @@ def test_two_generators_with_scopes_advanced_in_turns(tracer: BridgeTracer, expo
     assert list(zip(steps("a"), steps("b"), strict=True)) == [(0, 0), (1, 1), (2, 2)]
     gc.collect()
     assert (tracer.active_span, sorted(names(exporter))) == (None, ["a", "b"])
+
+
+def test_native_code_that_leaves_first_takes_the_scope_inside_it_along(
+    tracer: BridgeTracer, exporter: InMemorySpanExporter
+) -> None:
+    before = otel_context.get_current()
+    token = otel_context.attach(otel_context.set_value("native", "there"))
+    scope = tracer.start_active_span("op")
+    otel_context.detach(token)
+    assert (tracer.scope_manager.active, tracer.active_span) == (None, None)
+    assert tracer.start_span("next").parent_id is None
+    scope.close()
+    assert [span.name for span in exporter.get_finished_spans()] == ["op"]
+    assert otel_context.get_current() == before

@@ -32,4 +32,46 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
-ENVIRONMENTS: dict[str, Environment] = {}
+# Of what OpenTelemetry's instrumentations want, and its distro, each release goes with one of the SDK.
+_INSTRUMENTED = [
+    "asyncio",
+    "celery",
+    "django",
+    "flask",
+    "grpc",
+    "httpx",
+    "logging",
+    "psycopg",
+    "redis",
+    "requests",
+    "sqlalchemy",
+    "threading",
+    "urllib3",
+]
+
+ENVIRONMENTS: dict[str, Environment] = {
+    "worlds": Environment(
+        "3.13",
+        (
+            "opentelemetry-distro>=0.66b1,<0.67",
+            *(f"opentelemetry-instrumentation-{name}>=0.66b1,<0.67" for name in _INSTRUMENTED),
+            "celery>=5.7,<6",
+            "django>=4.2,<5",  # django-opentracing's middleware fails from 5 on
+            "flask>=3.1,<4",
+            "grpcio",
+            "httpx",
+            "psycopg[binary]>=3.2,<4",
+            "redis",
+            "sqlalchemy>=2.0,<2.1",  # what its instrumentation takes
+            "structlog",
+            "urllib3>=2,<3",
+            "celery-opentracing==0.0.1",
+            "django-opentracing==1.1.0",
+            "Flask-OpenTracing==2.0.0",
+            "grpcio-opentracing==1.1.4",
+            "redis-opentracing==1.0.0",
+            "requests-opentracing==0.3.0",
+        ),
+        ("tests/worlds",),
+    ),
+}

@@ -15,17 +15,25 @@ from typing import Any, NamedTuple
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collectors import Arrival, http_collector
-from worlds.table import OLD, REMOTE, Case
+from worlds.table import NO_PARENT, OLD, REMOTE, UNKNOWN, Case, Tree, shown
 from zero_code import BRIDGE, SOURCE, environment
 
 __all__ = ["LAUNCHERS", "Outcome", "run", "tree"]
 
 PROGRAMS = Path(__file__).parent / "programs"
 LIMIT_S = 90.0
-TRACE_ID, PARENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+QUIET = (
+    "::DeprecationWarning",  # OpenTracing's libraries say that they are no longer kept up
+    ":You're running the worker with superuser privileges",  # as in a container
+)
+PARENT_ID = "b7ad6b7169203331"
 INSTRUMENT = (sys.executable, str(Path(sys.executable).with_name("opentelemetry-instrument")))
 
-LAUNCHERS: Mapping[str, Sequence[str]] = {"opentelemetry-instrument": INSTRUMENT, "ot-bridge run": BRIDGE, "install()": ()}
+LAUNCHERS: Mapping[str, Sequence[str]] = {
+    "opentelemetry-instrument": INSTRUMENT,
+    "ot-bridge run": BRIDGE,
+    "install()": (),
+}
 """How a program is started: the last one has the two lines in the program itself."""
 
 
@@ -67,12 +75,12 @@ def run(case: Case, launcher: str, folder: Path, server: str) -> Outcome:
     program, *words = case.layer.words
     words = [server if word == case.layer.server else word for word in words]
     with http_collector() as (endpoint, arrivals):
-        variables = environment(endpoint, **_variables(case, launcher, server))
+        variables = environment(endpoint, **_variables(case, launcher, server, folder.name))
         with _worker(case, launcher, folder, variables) as worker:
             done = subprocess.run(
                 [*LAUNCHERS[launcher], sys.executable, str(PROGRAMS / program), *words],
                 cwd=folder,
-                env=variables,
+                env={**variables, **_sides(case, launcher, worker=False)},
                 capture_output=True,
                 text=True,
                 timeout=LIMIT_S,
@@ -84,45 +92,48 @@ def run(case: Case, launcher: str, folder: Path, server: str) -> Outcome:
 
 
 def tree(spans: Sequence[Found]) -> list[str]:
-    """Return the spans as the table has them; siblings in the order of their start."""
+    """Return the spans as the table has them."""
     known = {found.span.span_id for found in spans}
     lines = []
-
-    def grow(parent: bytes, depth: int) -> None:
-        for found in spans:
-            if found.span.parent_span_id == parent:
-                lines.append(f"{'  ' * depth}{found.line}")
-                grow(found.span.span_id, depth + 1)
-
     for parent in dict.fromkeys(found.span.parent_span_id for found in spans):
         if parent not in known:
-            lines.append({"": "no parent", PARENT_ID: REMOTE}.get(parent.hex(), f"unknown parent {parent.hex()}"))
-            grow(parent, 1)
+            lines.append({"": NO_PARENT, PARENT_ID: REMOTE}.get(parent.hex(), UNKNOWN))
+            lines += shown(_below(parent, spans), 1)
     return lines
 
 
-def _variables(case: Case, launcher: str, server: str) -> dict[str, str]:
-    native = case.switches
-    variables = {
+def _below(parent: bytes, spans: Sequence[Found]) -> list[Tree]:
+    return [(one.line, _below(one.span.span_id, spans)) for one in spans if one.span.parent_span_id == parent]
+
+
+def _variables(case: Case, launcher: str, server: str, queue: str) -> dict[str, str]:
+    return {
         "PYTHONPATH": f"{SOURCE}{os.pathsep}{PROGRAMS}",
-        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # opentracing's libraries say that they are no longer kept up
+        "PYTHONDONTWRITEBYTECODE": "",  # a new environment has no bytecode yet: it would be made for each process
+        "PYTHONWARNINGS": ",".join(f"ignore{rest}" for rest in QUIET),
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_SERVICE_NAME": "shop",
-        "OLD": " ".join(case.parts("old", "both")),
-        "NATIVE": " ".join(native),
+        "OT_BRIDGE_CLOSE_TIMEOUT_S": "60",  # on a busy machine the end may take longer than it says by itself
+        "GRPC_VERBOSITY": "ERROR",  # else it tells on stderr that a connection was closed
         "BROKER": server,
+        "QUEUE": queue,
         "DJANGO_SETTINGS_MODULE": "shop_settings",
+        **({"INSTALL": "1"} if launcher == "install()" else {}),
         **case.layer.variables,
     }
-    if launcher == "opentelemetry-instrument":
-        all_there = {entry.name for entry in metadata.entry_points(group="opentelemetry_instrumentor")}
-        variables["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = ",".join(sorted(all_there - {*native, "opentracing"}))
-        variables["NATIVE"] = ""
-    elif launcher == "install()":
-        variables["INSTALL"] = "1"
-    return variables
+
+
+def _sides(case: Case, launcher: str, *, worker: bool) -> dict[str, str]:
+    """Return what tells a process which of its parts are instrumented, and by whom."""
+    native = case.switches(worker=worker)
+    old = " ".join(case.parts("old", "both", worker=worker))
+    if launcher != "opentelemetry-instrument":
+        return {"OLD": old, "NATIVE": " ".join(native)}
+    there = {entry.name for entry in metadata.entry_points(group="opentelemetry_instrumentor")}
+    off = ",".join(sorted(there - {*native, "opentracing"}))
+    return {"OLD": old, "NATIVE": "", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": off}
 
 
 @contextlib.contextmanager
@@ -133,12 +144,12 @@ def _worker(case: Case, launcher: str, folder: Path, variables: Mapping[str, str
         return
     errors = folder / "worker.log"
     celery = str(Path(sys.executable).with_name("celery"))
-    words = "-A tasks worker --pool=solo --concurrency=1 --without-gossip --without-mingle --without-heartbeat"
+    words = "-q -A tasks worker --pool=solo --concurrency=1 --without-gossip --without-mingle --without-heartbeat"
     with errors.open("wb") as output:
         process = subprocess.Popen(
-            [*LAUNCHERS[launcher], sys.executable, celery, *words.split(), "--quiet", "--loglevel=WARNING"],
+            [*LAUNCHERS[launcher], sys.executable, celery, *words.split(), "--loglevel=WARNING"],
             cwd=folder,
-            env=variables,
+            env={**variables, **_sides(case, launcher, worker=True)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,

@@ -30,7 +30,7 @@ def main() -> None:
     methods = {"Count": grpc.unary_unary_rpc_method_handler(stock)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("shop.Stock", methods),))
     server.start()
-    channel: Any = grpc.insecure_channel(f"127.0.0.1:{port}")
+    plain = channel = grpc.insecure_channel(f"127.0.0.1:{port}")
     if "grpc_client" in OLD:
         from grpc_opentracing import open_tracing_client_interceptor
         from grpc_opentracing.grpcext import intercept_channel
@@ -39,6 +39,7 @@ def main() -> None:
     with entry("front"), work("work") as span, native_baggage("by", "native"):
         span.set_baggage_item("order", "42")
         print(channel.unary_unary("/shop.Stock/Count")(b"", timeout=20).decode())
+    plain.close()
     server.stop(None).wait()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import __main__ as shop
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+
+import __main__ as shop
 
 
 def front(_: HttpRequest) -> HttpResponse:

@@ -9,12 +9,13 @@ from sides import OLD, begin, entry, native_baggage, work
 
 begin()
 BROKER = os.environ["BROKER"]
-if "celery" in OLD:
+if "publish" in OLD or "worker" in OLD:
     from celery_opentracing import CeleryTracing
 
     app = CeleryTracing("tasks", broker=BROKER, backend=BROKER)
 else:
     app = Celery("tasks", broker=BROKER, backend=BROKER)
+app.conf.task_default_queue = os.environ["QUEUE"]
 
 
 @app.task(name="charge")
