@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,22 @@ HERE = Path(__file__).parent
 LIMIT_S = 60
 
 
-def report(*cases: Callable[[Tracing], object]) -> None:
-    """Run each case with a tracer of its own; print what it returned, the trees of its spans, and what went wrong."""
+def report(*cases: Callable[[Tracing], object], tracers: Mapping[str, Callable[[], Tracing]] | None = None) -> None:
+    """Run each case with a tracer of its own; print what it returned, the trees of its spans, and what went wrong.
+
+    Args:
+        cases: what to run.
+        tracers: the kinds of tracer to run each case with, by a suffix for its name; None for the bridge's own.
+    """
     found: dict[str, Any] = {}
-    for case in cases:
-        tracing, result, error = Tracing.of(), None, None
+    for case, (suffix, make) in itertools.product(cases, (tracers or {"": Tracing.of}).items()):
+        tracing, result, error = make(), None, None
         try:
             result = case(tracing)
             nothing_is_active(tracing)
         except BaseException:
             error = traceback.format_exc()
-        found[case.__name__] = {"trees": tracing.trees(), "result": result, "error": error}
+        found[case.__name__ + suffix] = {"trees": tracing.trees(), "result": result, "error": error}
     print(json.dumps(found))
 
 

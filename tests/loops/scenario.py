@@ -61,7 +61,7 @@ class Tracing(NamedTuple):
 
 def drop_in(scope_manager: ScopeManager | None = None) -> Tracing:
     """Return the tracer that code for jaeger-client gets."""
-    config = Config({"sampler": {"type": "const", "param": 1}}, "loops", scope_manager=scope_manager)
+    config = Config({"sampler": {"type": "const", "param": 1}}, service_name="loops", scope_manager=scope_manager)
     tracer = config.create_tracer(reporter=NullReporter(), sampler=ConstSampler(True))
     return Tracing._over(tracer, tracer._provider)  # type: ignore[arg-type]
 
