@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,18 @@ def test_task_inherits_span_and_baggage(
 
     assert in_request(tracing, body) == "acme"
     assert tracing.trees() == ["1: request(work)"]
+
+
+@tasks
+def test_eager_tasks_do_not_mix(tracing: Tracing) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory", None))  # since Python 3.12
+        await asyncio.gather(*(handle(tracing, number) for number in range(REQUESTS)))
+        nothing_is_active(tracing)
+
+    asyncio.run(main())
+    assert tracing.trees() == whole(range(REQUESTS))
 
 
 @tasks
@@ -223,7 +236,7 @@ def test_coroutine_function_is_given_the_context_of_another_request(tracing: Tra
         started = [asyncio.create_task(worker()) for _ in range(2)]
         with tracing.tracer.start_active_span("request", tags={"request": 1}):
             carried = in_context(later)
-            assert asyncio.iscoroutinefunction(carried)
+            assert inspect.iscoroutinefunction(carried)
             assert (carried.__name__, carried.__doc__) == (later.__name__, later.__doc__)
         for job in (carried, carried, carried, None, None):
             queue.put_nowait(job)
