@@ -278,7 +278,7 @@ API_RULES: Final = (
     # Threads, greenlets, pools
     ApiRule(
         "ot_bridge.in_context (not in OpenTracing)",
-        "a function that runs with what is active now, in any thread, greenlet, callback or process, any number of times",
+        "a function that runs with what is active now, in any thread, greenlet, callback or process, any time",
         (
             "test_carrying::test_span_and_baggage_are_active_in_both_apis_and_nothing_is_afterwards",
             "test_carrying::test_every_kind_of_callable_is_carried",
