@@ -21,6 +21,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing.scope_managers import ThreadLocalScopeManager
+from opentracing.scope_managers.contextvars import ContextVarsScopeManager, no_parent_scope
 
 from ot_bridge import BridgeTracer, ContextExecutor, Settings, in_context, telemetry
 
@@ -154,6 +155,13 @@ def test_spans_of_no_provider_and_of_the_meter_are_carried(provider: TracerProvi
         assert in_thread(carried) == "v"
 
 
+def test_span_that_the_given_manager_hides_is_not_carried(provider: TracerProvider) -> None:
+    tracer = BridgeTracer(provider, scope_manager=ContextVarsScopeManager())
+    with tracer.start_active_span("op"), no_parent_scope():
+        carried = in_context(lambda: (tracer.active_span, tracer.start_span("root")._parent))
+    assert in_thread(carried) == (None, None)
+
+
 # --- scopes that were closed meanwhile, left open, or closed inside
 
 
@@ -188,6 +196,26 @@ def test_exception_comes_through_and_leaves_nothing(both: BridgeTracer, error: t
     with pytest.raises(error, match="boom"):
         carried()
     assert active(both) == (None, None, {})
+
+
+def test_interrupt_on_the_way_in_leaves_nothing(provider: TracerProvider) -> None:
+    class Interrupted(ThreadLocalScopeManager):
+        def activate(self, span: Any, finish_on_close: bool) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                raise KeyboardInterrupt
+            return super().activate(span, finish_on_close)
+
+    outer = BridgeTracer(provider, scope_manager=ThreadLocalScopeManager())
+    inner = BridgeTracer(provider, scope_manager=Interrupted())
+    with outer.start_active_span("outer"), inner.start_active_span("inner"):
+        carried = in_context(int)
+
+    def thread() -> Any:
+        with pytest.raises(KeyboardInterrupt):
+            carried()
+        return active(outer)
+
+    assert in_thread(thread) == (None, None, {})
 
 
 def test_scope_left_open_inside_is_not_active_afterwards(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
@@ -342,6 +370,24 @@ def test_coroutine_that_is_closed_in_another_context_leaves_nothing(both: Bridge
     contextvars.copy_context().run(coroutine.send, None)
     coroutine.close()
     assert active(both) == (None, None, {})
+
+
+def test_coroutine_that_is_closed_in_a_copy_of_its_context_leaves_what_was_before(tracer: BridgeTracer) -> None:
+    with tracer.start_active_span("op"):
+        coroutine: Coroutine[Any, Any, None] = in_context(Service(tracer).waits)()
+
+    def start() -> Any:
+        span = tracer.start_active_span("before").span
+        coroutine.send(None)
+        return span
+
+    def close() -> Any:
+        coroutine.close()
+        return active(tracer)[:2]
+
+    context = contextvars.copy_context()
+    span = context.run(start)
+    assert context.copy().run(close) == (span.unwrap(), span.unwrap())
 
 
 def test_what_cannot_be_called_fails_when_it_is_called() -> None:

@@ -54,7 +54,6 @@ class _DelegatedScope(BridgeScope):
     def let_go(self) -> None:
         if not self._closed:
             super().let_go()
-            self.context, self._left_to_us = None, False
             self._close_theirs()
 
     def _leave(self, current: Context) -> None:
