@@ -32,24 +32,16 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
-# Of what OpenTelemetry's instrumentations want, and its distro, each release goes with one of the SDK.
-_INSTRUMENTED = [
-    "asyncio",
-    "celery",
-    "django",
-    "flask",
-    "grpc",
-    "httpx",
-    "logging",
-    "psycopg",
-    "redis",
-    "requests",
-    "sqlalchemy",
-    "threading",
-    "urllib3",
-]
+_CONTRIB = ("celery", "django", "flask", "grpc", "httpx", "psycopg", "redis", "requests", "sqlalchemy", "urllib3")
+_INSTRUMENTED = (*_CONTRIB, "asyncio", "logging", "threading")
+_LOOPS = ("anyio", "eventlet", "gevent", "tornado>=6.1", "trio")
+_BUT_TORNADO_5 = ("--ignore=tests/loops/test_tornado_5.py",)
 
 ENVIRONMENTS: dict[str, Environment] = {
+    "loops": Environment("3.13", _LOOPS, ("tests/loops",), arguments=_BUT_TORNADO_5),
+    "loops-3.10": Environment("3.10", _LOOPS, ("tests/loops",), ci=False, arguments=_BUT_TORNADO_5),
+    # OpenTracing's scope manager for tornado needs stack contexts, which tornado 6 no longer has.
+    "loops-tornado-5": Environment("3.10", ("tornado==5.1.1",), ("tests/loops/test_tornado_5.py",)),
     "worlds": Environment(
         "3.13",
         (

@@ -124,7 +124,6 @@ PARTS: Final[Mapping[str, Part]] = {
         ("CONSUMER run/charge by celery",),
         ("CONSUMER run/charge by celery", "INTERNAL charge by OpenTracing"),
         ("celery",),
-        ("opentelemetry.instrumentation.celery", "celery_opentracing"),
     ),
     # what hands a span on, and makes none or one of the program's own
     "asyncio": Part(
@@ -411,7 +410,7 @@ LIMITS: Final[Mapping[tuple[str, str], Limit]] = {
     ("grpc", "both"): Limit(_NOT_ACTIVE.format(one="grpcio-opentracing's client")),
     ("celery", "both"): Limit(
         "the OpenTracing span of the task is lost, as celery-opentracing and OpenTelemetry's instrumentation leave "
-        "Celery's signals in the order in which they entered; switch one off",
+        "Celery's signals in the order in which they entered; switch one off, as the sender's warning says",
         rationale="What if native code leaves before the OpenTracing scope inside it?",
         tree=(
             REMOTE,
