@@ -22,7 +22,7 @@ from ot_bridge.telemetry import COUNTERS
 SOURCE = Path(telemetry.__file__).parent
 TOOLS = ("cli", "demo", "explain", "matrix")
 FAMILIES = {name.partition(".")[0] for name in COUNTERS}
-COUNTING = ("count", "count_all", "steps_of", "warn_once", "_give_up", "append", "extend")
+COUNTING = ("count", "count_all", "steps_of", "warn_first", "warn_once", "_give_up", "append", "extend")
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 SPAN_ID = 0xB7AD6B7169203331
@@ -95,7 +95,7 @@ def test_every_counter_in_the_table_is_in_the_code() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("call", ["count", "warn_once"])
+@pytest.mark.parametrize("call", ["count", "warn_first", "warn_once"])
 def test_every_call_that_counts_names_its_counter_in_place(call: str) -> None:
     # The propagator counts notes, which are named where they are taken.
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in modules() if path.name != "propagator.py"]

@@ -103,7 +103,7 @@ class SpanRecorder:
         began_ns = -1 if meter is None or next(meter.ticks) < meter.due else meter.begin()
         sdk = self._sdk
         above: Any  # a tuple: to read its fields by name would be a frame for each
-        otel_context, above, baggage, links, debug_id = parent
+        otel_context, above, baggage, links, debug_id, outer = parent
         if not (sdk._tracer_config.is_enabled if self._has_config else self._is_enabled is None or self._is_enabled()):
             if meter is not None:
                 next(meter.disabled)
@@ -258,6 +258,8 @@ class SpanRecorder:
         span._is_seen = is_seen
         span._unended = True
         span._start_time = time_ns() if start_ns is None else start_ns
+        if outer is not None:
+            span._outer, span._is_judged = outer, True
         if debug and (above is None or above.is_remote):
             attributes["jaeger.debug"] = True
         if read is not NO_TAGS or links or len(attributes) > rules.max_attributes:
