@@ -32,4 +32,66 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
-ENVIRONMENTS: dict[str, Environment] = {}
+OVERRIDES = "--override=tests/compat/overrides.txt"
+
+ENVIRONMENTS: dict[str, Environment] = {
+    "data": Environment(
+        python="3.13",
+        packages=(
+            OVERRIDES,
+            "asyncpg",
+            "asyncpg-opentracing",
+            "celery",
+            "celery-opentracing",
+            "dbapi-opentracing",
+            "elasticsearch",
+            "elasticsearch-opentracing",
+            "grpcio",
+            "grpcio-health-checking",
+            "grpcio-opentracing",
+            "psycopg",
+            "psycopg2-binary",
+            "pymongo",
+            "pymongo-opentracing",
+            "redis",
+            "redis-opentracing",
+            "secantusdb>=0.7.0b3",
+            "sqlalchemy",
+            "sqlalchemy-opentracing",
+        ),
+        tests=(
+            "tests/libraries/test_asyncpg_opentracing.py",
+            "tests/libraries/test_celery_opentracing.py",
+            "tests/libraries/test_dbapi_opentracing.py",
+            "tests/libraries/test_elasticsearch_opentracing_newest.py",
+            "tests/libraries/test_grpcio_opentracing.py",
+            "tests/libraries/test_pymongo_opentracing.py",
+            "tests/libraries/test_redis_opentracing.py",
+            "tests/libraries/test_sqlalchemy_opentracing.py",
+            "tests/test_servers.py",
+        ),
+        # Celery's client leaves its sockets to the garbage collector.
+        arguments=("-W", "ignore:unclosed:ResourceWarning"),
+    ),
+    "data-older": Environment(
+        python="3.13",
+        packages=(
+            OVERRIDES,
+            "elasticsearch<6",
+            "elasticsearch-opentracing",
+            "grpcio",
+            "grpcio-health-checking<1.63",
+            "grpcio-opentracing",
+            "psycopg2-binary",
+            "sqlalchemy<1.4",
+            "sqlalchemy-opentracing",
+        ),
+        tests=(
+            "tests/libraries/test_elasticsearch_opentracing.py",
+            "tests/libraries/test_grpcio_opentracing_stubs.py",
+            "tests/libraries/test_sqlalchemy_opentracing_1_3.py",
+        ),
+        # Elasticsearch's client of 2017 has escapes in its docstrings that Python warns of when it compiles them.
+        arguments=("-W", "ignore::SyntaxWarning"),
+    ),
+}

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,17 @@ from typing import NamedTuple
 
 import pytest
 
-__all__ = ["Server", "postgres", "postgres_server", "rabbitmq", "rabbitmq_server", "redis", "redis_server"]
+__all__ = [
+    "Server",
+    "mongodb",
+    "mongodb_server",
+    "postgres",
+    "postgres_server",
+    "rabbitmq",
+    "rabbitmq_server",
+    "redis",
+    "redis_server",
+]
 
 LIMIT_S = 60.0
 """How long a server may take to answer, and to end."""
@@ -103,6 +114,27 @@ def rabbitmq() -> Iterator[Server]:
             yield Server(port, f"amqp://guest:guest@127.0.0.1:{port}//")
 
 
+@contextlib.contextmanager
+def mongodb() -> Iterator[Server]:
+    """Run a SecantusDB: MongoDB's wire protocol over WiredTiger, in a wheel; there is no mongod in a registry."""
+    own = Path(sys.executable).parent
+    program = _found("secantusd-py", "secantusdb", own, installer="pip install")
+    port = _free_port()
+    with _directory() as here:
+        command = [
+            program,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            f"{port}",
+            "--standalone",
+            "--storage-path",
+            f"{here / 'data'}",
+        ]
+        with _running(command, here, ready=lambda: _connects(port)):
+            yield Server(port, f"mongodb://127.0.0.1:{port}/?directConnection=true")
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
     """A redis-server for all tests; a test takes keys of its own."""
@@ -124,11 +156,18 @@ def rabbitmq_server() -> Iterator[Server]:
         yield server
 
 
-def _found(program: str, package: str, *directories: Path) -> str:
+@pytest.fixture(scope="session")
+def mongodb_server() -> Iterator[Server]:
+    """What speaks MongoDB's protocol for all tests; a test takes databases of its own."""
+    with mongodb() as server:
+        yield server
+
+
+def _found(program: str, package: str, *directories: Path, installer: str = "apt-get install") -> str:
     path = os.pathsep.join([*map(str, directories), os.environ.get("PATH", os.defpath), "/usr/sbin"])
     found = shutil.which(program, path=path)
     if found is None:
-        pytest.skip(f"needs {program}: apt-get install {package}")
+        pytest.skip(f"needs {program}: {installer} {package}")
     return found
 
 

@@ -15,13 +15,16 @@ from opentracing.mocktracer import MockTracer
 from agents import eventually
 from compat.cells import cell, limited
 from compat.shapes import shape, shapes
+from libraries.requirements import needs
 from ot_bridge import BridgeTracer
 
-grpc = pytest.importorskip("grpc", reason="needs grpcio: make compat")
-grpc_opentracing = pytest.importorskip("grpc_opentracing", reason="needs grpcio-opentracing: make compat")
-grpcext = pytest.importorskip("grpc_opentracing.grpcext", reason="needs grpcio-opentracing: make compat")
-health = pytest.importorskip("grpc_health.v1.health", reason="needs grpcio-health-checking: make compat")
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: E402 - as above
+needs("grpcio-health-checking>=1.63", "grpcio-opentracing")
+grpc = pytest.importorskip("grpc")
+grpc_opentracing = pytest.importorskip("grpc_opentracing")
+grpcext = pytest.importorskip("grpc_opentracing.grpcext")
+health = pytest.importorskip("grpc_health.v1.health")
+messages = pytest.importorskip("grpc_health.v1.health_pb2")
+generated = pytest.importorskip("grpc_health.v1.health_pb2_grpc")
 
 pytestmark = cell(
     "libraries",
@@ -302,13 +305,13 @@ def test_calls_at_the_same_time_do_not_mix(running: Running, tracer: BridgeTrace
 def test_stub_of_a_newer_generator_fails(tracer: BridgeTracer, with_bridge: bool) -> None:
     chosen = tracer if with_bridge else MockTracer()
     with traced_channel(chosen, 1) as channel, pytest.raises(TypeError, match="_registered_method"):
-        health_pb2_grpc.HealthStub(channel)
+        generated.HealthStub(channel)
 
 
 def test_servicer_of_a_newer_generator_is_traced(tracer: BridgeTracer, exporter: InMemorySpanExporter) -> None:
     with served(tracer) as (port, server), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        generated.add_HealthServicer_to_server(health.HealthServicer(), server)
+        generated.HealthStub(channel).Check(messages.HealthCheckRequest(), timeout=30)
     (found,) = exporter.get_finished_spans()
     assert (found.name, found.kind.name) == ("/grpc.health.v1.Health/Check", "SERVER")
 

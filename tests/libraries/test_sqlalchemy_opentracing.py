@@ -13,19 +13,21 @@ from opentracing.mocktracer import MockTracer
 
 from compat.cells import cell, limited
 from compat.shapes import shape, shapes
-from libraries.requirements import excludes_installed
+from libraries.requirements import excludes_installed, needs
 from ot_bridge import BridgeTracer
 
-sqlalchemy = pytest.importorskip("sqlalchemy", reason="needs SQLAlchemy: make compat")
-orm = pytest.importorskip("sqlalchemy.orm", reason="needs SQLAlchemy: make compat")
-sqlalchemy_opentracing = pytest.importorskip(
-    "sqlalchemy_opentracing", reason="needs SQLAlchemy-OpenTracing: make compat"
-)
-pytest.importorskip("psycopg2", reason="needs psycopg2: make compat")
+needs("SQLAlchemy>=2", "SQLAlchemy-OpenTracing", "psycopg2-binary")
+sqlalchemy = pytest.importorskip("sqlalchemy")
+orm = pytest.importorskip("sqlalchemy.orm")
+sqlalchemy_opentracing = pytest.importorskip("sqlalchemy_opentracing")
 
 PACKAGES = ("SQLAlchemy-OpenTracing", "SQLAlchemy", "psycopg2-binary", "opentracing")
 pytestmark = cell(
-    "libraries", "SQLAlchemy-OpenTracing", packages=PACKAGES, counterpart="PostgreSQL by psycopg2, and SQLite"
+    "libraries",
+    "SQLAlchemy-OpenTracing",
+    "SQLAlchemy 2",
+    packages=PACKAGES,
+    counterpart="PostgreSQL by psycopg2, and SQLite",
 )
 
 METADATA = sqlalchemy.MetaData()
@@ -189,7 +191,8 @@ def test_threads_do_not_mix(traced: Any, tracer: BridgeTracer, exporter: InMemor
 
 @limited(
     "a span set for a single statement, set_parent_span(statement, ...), is not seen once SQLAlchemy 1.4 or newer has "
-    "an equal statement in its cache, with any tracer: set it for the session or the connection, or activate it"
+    "an equal statement in its cache, with any tracer: activate it, set it for the session or the connection, or take "
+    "SQLAlchemy 1.3"
 )
 @pytest.mark.parametrize("with_bridge", [True, False], ids=["bridge", "mocktracer"])
 def test_span_of_a_cached_statement_is_not_its_parent(engine: Any, tracer: BridgeTracer, with_bridge: bool) -> None:
