@@ -68,7 +68,6 @@ ENVIRONMENTS: dict[str, Environment] = {
             "tests/libraries/test_pymongo_opentracing.py",
             "tests/libraries/test_redis_opentracing.py",
             "tests/libraries/test_sqlalchemy_opentracing.py",
-            "tests/test_servers.py",
         ),
         # Celery's client leaves its sockets to the garbage collector.
         arguments=("-W", "ignore:unclosed:ResourceWarning"),

@@ -13,7 +13,6 @@ from opentracing.mocktracer import MockTracer
 from compat.cells import cell, limited
 from compat.servers import Server
 from compat.shapes import raised, shape, shapes
-from libraries.requirements import excludes_installed
 from ot_bridge import BridgeTracer, install
 
 redis = pytest.importorskip("redis", reason="needs redis: make compat")
@@ -180,11 +179,3 @@ def test_watched_pipeline_gives_no_answers(untraced: Any, tracer: BridgeTracer, 
         pipe.watch("a")
         assert pipe.get("a") is None
         assert pipe.incr("a", "no number") is None
-
-
-@limited(
-    "its requirements exclude opentracing 2.4, also beside jaeger-client: install it with pip's --no-deps, or an "
-    "override in uv; it works with 2.4"
-)
-def test_requirements_exclude_the_installed_opentracing() -> None:
-    assert excludes_installed("redis-opentracing", "opentracing")
