@@ -34,6 +34,7 @@ def test_server_answers_until_the_end_of_the_block(run: object, question: bytes,
         pytest.param(servers.redis, "needs redis-server: apt-get install redis-server", id="redis"),
         pytest.param(servers.postgres, "needs postgres: apt-get install postgresql", id="postgres"),
         pytest.param(servers.rabbitmq, "needs rabbitmq-server: apt-get install rabbitmq-server", id="rabbitmq"),
+        pytest.param(servers.mongodb, "needs secantusd-py: pip install secantusdb", id="mongodb"),
     ],
 )
 def test_missing_server_is_a_skip_that_says_what_to_install(
