@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from compat.cells import cell, limited
+from compat.cells import cell
 from compat.servers import Server
 from compat.shapes import shape, shapes
-from libraries.requirements import excludes_installed
 from ot_bridge import BridgeTracer, install
 
 psycopg = pytest.importorskip("psycopg", reason="needs psycopg: make compat")
@@ -153,11 +152,3 @@ def test_threads_do_not_mix(postgres_server: Server, tracer: BridgeTracer, expor
     queries = [span for span in found if "db.statement" in span["attributes"]]
     assert len(queries) == 20
     assert all(span["attributes"]["db.statement"].split()[1] == span["parent"].split()[1] for span in queries)
-
-
-@limited(
-    "its requirements exclude opentracing 2.4, also beside jaeger-client: install it with pip's --no-deps, or an "
-    "override in uv; it works with 2.4"
-)
-def test_requirements_exclude_the_installed_opentracing() -> None:
-    assert excludes_installed("dbapi-opentracing", "opentracing")

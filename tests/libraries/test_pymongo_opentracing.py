@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from compat.cells import cell, limited
 from compat.servers import Server
 from compat.shapes import shape, shapes
-from libraries.requirements import excludes_installed
 from ot_bridge import BridgeTracer, install
 
 pymongo = pytest.importorskip("pymongo", reason="needs pymongo: make compat")
@@ -147,11 +146,3 @@ def test_refused_write_is_told_in_the_reply_alone(client: Any, exporter: InMemor
     found = shapes(exporter.get_finished_spans())[-1]
     assert found["status"]["code"] == "UNSET"
     assert '"code": 11000' in found["attributes"]["event.reply"]
-
-
-@limited(
-    "its requirements exclude opentracing 2.4, also beside jaeger-client: install it with pip's --no-deps, or an "
-    "override in uv; it works with 2.4"
-)
-def test_requirements_exclude_the_installed_opentracing() -> None:
-    assert excludes_installed("pymongo-opentracing", "opentracing")
