@@ -121,6 +121,17 @@ def test_child_of_reference_to_the_caller_is_no_link(installed: BridgeTracer, ex
     assert (shown(exporter)["old"], old.links) == (("INTERNAL", "native"), ())
 
 
+@pytest.mark.parametrize("references", ["explicit", "jaeger"])
+def test_request_that_brings_baggage_alone_is_the_same_request(
+    exporter: InMemorySpanExporter, provider: TracerProvider, references: str
+) -> None:
+    tracer = ot_bridge.install(tracer_provider=provider, settings=Settings(references=references))
+    baggage_alone = tracer.extract(Format.TEXT_MAP, {"uberctx-tenant": "acme"})
+    with native_server():
+        tracer.start_span("old", references=follows_from(baggage_alone), tags={"span.kind": "server"}).finish()
+    assert shown(exporter) == {"native": ("SERVER", None), "old": ("INTERNAL", "native")}
+
+
 def test_baggage_of_the_request_is_what_both_apis_have_by_now(installed: BridgeTracer) -> None:
     with native_server(HEADERS):
         token = context.attach(baggage.set_baggage("tenant", "changed", baggage.set_baggage("user", "7")))

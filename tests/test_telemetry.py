@@ -95,7 +95,7 @@ def test_every_counter_in_the_table_is_in_the_code() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("call", ["count", "warn_first", "warn_once"])
+@pytest.mark.parametrize("call", ["count", "warn_once"])
 def test_every_call_that_counts_names_its_counter_in_place(call: str) -> None:
     # The propagator counts notes, which are named where they are taken.
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in modules() if path.name != "propagator.py"]

@@ -44,7 +44,7 @@ class _NativeWatch(SpanProcessor):
     def _compare(self, span: Any, kind: SpanKind) -> None:
         # Not the Context that it starts in: a server's has the caller's ids, and nothing of this process.
         scope = scope_of(get_current())
-        outer = None if scope is None or scope._closed else scope.span
+        outer: Any = None if scope is None or scope._closed else scope.span
         if type(outer) not in OWN_CLASSES or getattr(outer, "_kind", None) is not kind:
             return
         own = span.parent is not None and span.parent.span_id == outer.context.span_id

@@ -23,7 +23,7 @@ from ot_bridge.scope import BridgeScopeManager, ScopeContext, native_on_top
 from ot_bridge.span import OWN_CLASSES, BridgeSpan
 from ot_bridge.telemetry import count
 
-__all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent", "innermost_parent"]
+__all__ = ["REFERENCE_RULES", "InnerParent", "Parent", "active_parent", "context_of", "find_parent", "innermost_parent"]
 
 _NONE: Final[dict[str, str]] = {}
 _CHILD_OF: Final = opentracing.ReferenceType.CHILD_OF
@@ -64,8 +64,6 @@ class Parent(NamedTuple):
         baggage: inherited items; not to be changed.
         links: links to the other references.
         debug_id: forces the sampling of a root, when not None.
-        outer: the native span of this process that it is inside of, where that tells of a request: a server's, a
-            client's; see :mod:`ot_bridge.doubles`.
     """
 
     context: Context
@@ -73,7 +71,30 @@ class Parent(NamedTuple):
     baggage: dict[str, str]
     links: tuple[Link, ...] = ()
     debug_id: str | None = None
-    outer: SdkSpan | None = None
+
+
+class InnerParent(Parent):
+    """What a span starts from that is inside a native span of the same request: see :mod:`ot_bridge.doubles`.
+
+    No field of every parent: to unpack one more is the hundredth part of a span that is not sampled.
+
+    Attributes:
+        outer: the native span, a server's or a client's.
+    """
+
+    outer: SdkSpan
+
+
+def _inside(outer: SdkSpan | None, parent: Parent) -> Parent:
+    if outer is None:
+        return parent
+    inner = InnerParent(*parent)
+    inner.outer = outer
+    return inner
+
+
+def _linked(parent: Parent, links: tuple[Link, ...]) -> Parent:
+    return _inside(parent.outer if isinstance(parent, InnerParent) else None, Parent(*parent)._replace(links=links))
 
 
 _NOTHING: Final = Parent(Context(), None, _NONE)
@@ -107,15 +128,15 @@ def find_parent(
     if chosen is None and jaeger_rule and not ignore_active_span:
         active = _active(manager, False)
         if active.span_context is not None:
-            return active._replace(links=_links(referred, active.span_context))
+            return _linked(active, _links(referred, active.span_context))
     if chosen is None:
         chosen = _choose(referred, jaeger_rule)
         if chosen is None:
             active = _active(manager, ignore_active_span)
-            return active._replace(links=active.links + _links(referred, None))
+            return _linked(active, active.links + _links(referred, None))
     others = () if jaeger_rule else tuple(context for _, context, _ in referred)
     parent = _explicit(chosen, others, nests and not ignore_active_span)
-    return parent._replace(links=_links(referred, parent.span_context and chosen[0]))
+    return _linked(parent, _links(referred, parent.span_context and chosen[0]))
 
 
 def active_parent(manager: BridgeScopeManager) -> Parent:
@@ -142,7 +163,7 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
         debug_id = getattr(above, "debug_id", None) or debug_id_of(context)
         refused = refused_of(context)
         return Parent(context, None, baggage, () if refused is None else (_refused_link(refused),), debug_id)
-    return Parent(context, above, baggage, outer=outer)
+    return _inside(outer, Parent(context, above, baggage))
 
 
 def innermost_parent(manager: BridgeScopeManager) -> Parent:
@@ -154,7 +175,7 @@ def innermost_parent(manager: BridgeScopeManager) -> Parent:
         if scope._manager is manager and not scope._closed and type(span) in OWN_CLASSES:
             own: Any = span._context
             if own[5]:  # is_valid
-                inner: Parent = _new_tuple(Parent, (context, own, own[6], (), None, None))
+                inner: Parent = _new_tuple(Parent, (context, own, own[6], (), None))
                 return inner
     elif not context:
         return _NOTHING
@@ -213,23 +234,23 @@ def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext], nests: boo
         debug_id = debug_id or other.debug_id
     current = get_current()
     values = current.copy()
-    if baggage:
-        values[BAGGAGE_KEY] = baggage
-    else:  # what another request has in the current Context is not for this span's sampler and processors
-        values.pop(BAGGAGE_KEY, None)
-    if not context.is_valid:
-        values.pop(SPAN_KEY, None)
-        return Parent(Context(values), None, baggage, _links([(_CHILD_OF, *chosen)], None), debug_id)
     above: SpanContext = context
-    if span is None and context.is_remote:
+    if span is None and not debug_id:
         outer = _same_request(current, context)
         if outer is not None and nests:
             span, above = outer, outer.get_span_context()
             held = current.get(BAGGAGE_KEY)
             baggage = {**baggage, **texts(held)} if isinstance(held, dict) else baggage
-            values[BAGGAGE_KEY] = baggage
+    if baggage:
+        values[BAGGAGE_KEY] = baggage
+    else:  # what another request has in the current Context is not for this span's sampler and processors
+        values.pop(BAGGAGE_KEY, None)
+    links = () if context.is_valid else _links([(_CHILD_OF, *chosen)], None)
+    if not above.is_valid:
+        values.pop(SPAN_KEY, None)
+        return Parent(Context(values), None, baggage, links, debug_id)
     values[SPAN_KEY] = span if span is not None else NonRecordingSpan(context)
-    return Parent(Context(values), above, baggage, outer=outer)
+    return _inside(outer, Parent(Context(values), above, baggage, links))
 
 
 def _layered(span: Any) -> SdkSpan | None:
@@ -239,13 +260,15 @@ def _layered(span: Any) -> SdkSpan | None:
 
 
 def _same_request(current: Context, remote: BridgeSpanContext) -> SdkSpan | None:
-    """Return the current native server span, where it continues the same caller's span."""
+    """Return the current native server span, where it continues the same caller's span, or has no caller either."""
     outer = _layered(native_on_top(current))
-    caller = None if outer is None or outer.kind not in SERVERS else outer.parent
-    if caller is None or caller.span_id != remote.span_id:
+    if outer is None or outer.kind not in SERVERS:
         return None
+    if outer.parent is None or not remote.is_valid:
+        return None if outer.parent is not None or remote.is_valid else outer
     # An old hop may have cut the trace id in one of the headers.
-    return outer if (caller.trace_id ^ remote.trace_id) & _LOW_64 == 0 else None
+    same_trace = (outer.parent.trace_id ^ remote.trace_id) & _LOW_64 == 0
+    return outer if same_trace and outer.parent.span_id == remote.span_id and remote.is_remote else None
 
 
 _Reference = tuple[Any, BridgeSpanContext, "trace_api.Span | None"]

@@ -26,7 +26,7 @@ from ot_bridge.conventions import KINDS
 from ot_bridge.head import SHED, Head
 from ot_bridge.known import PLAIN
 from ot_bridge.metering import timed, timed_class
-from ot_bridge.parents import Parent
+from ot_bridge.parents import InnerParent, Parent
 from ot_bridge.recording import RecordingSpan, SpanRules, summarize
 from ot_bridge.span import BridgeSpan, UnsampledSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
@@ -103,7 +103,7 @@ class SpanRecorder:
         began_ns = -1 if meter is None or next(meter.ticks) < meter.due else meter.begin()
         sdk = self._sdk
         above: Any  # a tuple: to read its fields by name would be a frame for each
-        otel_context, above, baggage, links, debug_id, outer = parent
+        otel_context, above, baggage, links, debug_id = parent
         if not (sdk._tracer_config.is_enabled if self._has_config else self._is_enabled is None or self._is_enabled()):
             if meter is not None:
                 next(meter.disabled)
@@ -258,8 +258,8 @@ class SpanRecorder:
         span._is_seen = is_seen
         span._unended = True
         span._start_time = time_ns() if start_ns is None else start_ns
-        if outer is not None:
-            span._outer, span._is_judged = outer, True
+        if type(parent) is InnerParent:
+            span._outer, span._is_judged = parent.outer, True
         if debug and (above is None or above.is_remote):
             attributes["jaeger.debug"] = True
         if read is not NO_TAGS or links or len(attributes) > rules.max_attributes:

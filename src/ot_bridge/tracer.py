@@ -24,7 +24,7 @@ from ot_bridge.doubles import kind_inside
 from ot_bridge.environment import wrong
 from ot_bridge.errors import CarrierError, CorruptedContextError, FormatError
 from ot_bridge.metering import MeteredScopeManager, is_wanted
-from ot_bridge.parents import Parent, active_parent, context_of, find_parent, innermost_parent
+from ot_bridge.parents import InnerParent, Parent, active_parent, context_of, find_parent, innermost_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
@@ -399,7 +399,7 @@ class BridgeTracer(opentracing.Tracer):
         if self._recorder is not None:
             return self._recorder.start(self, name, parent, tags, start_ns)
         kind, attributes, special = split_tags(tags, self.settings)
-        if parent.outer is not None:
+        if isinstance(parent, InnerParent):
             kind = kind_inside(parent.outer, kind, nest=self.settings.double_servers == "nest")
         shown = name
         if self._redactor is not None:

@@ -32,13 +32,15 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
-OVERRIDES = "--override=tests/compat/overrides.txt"
+_OVERRIDES = "--override=tests/compat/overrides.txt"
+_LOOPS = ("anyio", "eventlet", "gevent", "tornado>=6.1", "trio")
+_BUT_TORNADO_5 = ("--ignore=tests/loops/test_tornado_5.py",)
 
 ENVIRONMENTS: dict[str, Environment] = {
     "data": Environment(
         python="3.13",
         packages=(
-            OVERRIDES,
+            _OVERRIDES,
             "asyncpg",
             "asyncpg-opentracing",
             "celery",
@@ -68,7 +70,7 @@ ENVIRONMENTS: dict[str, Environment] = {
     "data-older": Environment(
         python="3.13",
         packages=(
-            OVERRIDES,
+            _OVERRIDES,
             "elasticsearch<6",
             "elasticsearch-opentracing",
             "grpcio",
@@ -107,4 +109,8 @@ ENVIRONMENTS: dict[str, Environment] = {
             "tests/test_scopes.py",
         ),
     ),
+    "loops": Environment("3.13", _LOOPS, ("tests/loops",), arguments=_BUT_TORNADO_5),
+    "loops-3.10": Environment("3.10", _LOOPS, ("tests/loops",), ci=False, arguments=_BUT_TORNADO_5),
+    # OpenTracing's scope manager for tornado needs stack contexts, which tornado 6 no longer has.
+    "loops-tornado-5": Environment("3.10", ("tornado==5.1.1",), ("tests/loops/test_tornado_5.py",)),
 }
