@@ -215,7 +215,7 @@ def test_metadata_and_baggage_arrive(running: Running, tracer: BridgeTracer) -> 
         running.stub.one(StringValue(value="tea"), metadata=(("x-user", "ann"), ("x-raw-bin", b"\xff\x00")))
     (received,) = running.shop.metadata
     assert (received["x-user"], received["x-raw-bin"]) == ("ann", b"\xff\x00")
-    assert received["uber-trace-id"].startswith(f"{scope.span.context.trace_id:x}:")
+    assert received["uber-trace-id"].startswith(f"{scope.span.context.trace_id:032x}:")
     (work,) = [span for span in running.finished(4) if span["name"] == "work"]
     assert work["attributes"] == {"tenant": "Z\u00fcrich"}
 
