@@ -13,6 +13,7 @@ from ot_bridge.scope import (
     SCOPE_KEY,
     BridgeScope,
     BridgeScopeManager,
+    _scopes_in,
     live_context,
     native_on_top,
     otel_side,
@@ -38,6 +39,22 @@ class _DelegatedScope(BridgeScope):
         self._is_special = True
         # What was attached: their manager may find the scope where that is not current.
         self.context: Context | None = get_current()
+
+    def close(self) -> None:
+        if not self._closed and self._open_inside(get_current()) is not None:
+            self._drop_inside()
+        super().close()
+
+    def _drop_inside(self) -> None:
+        """Leave what their manager has dropped without a close, as a stack context does: nothing waits for it."""
+        if self._manager.delegate.active is not self._theirs:  # type: ignore[attr-defined]
+            return
+        for scope in [*_scopes_in(get_current())]:
+            if scope is self:
+                return
+            if scope._manager is self._manager and not scope._closed:
+                scope._closed = True
+                BridgeScope._leave(scope, get_current())
 
     def _leave(self, current: Context) -> None:
         self.context = None

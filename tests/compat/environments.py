@@ -32,4 +32,77 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
-ENVIRONMENTS: dict[str, Environment] = {}
+ENVIRONMENTS: dict[str, Environment] = {
+    # flatten-dict and opentracing-utils import pkg_resources. Two libraries pin an OpenTracing and a tornado of old.
+    "web": Environment(
+        python="3.13",
+        packages=(
+            "--override=tests/compat/web.txt",
+            "boto3>=1.35,<2",
+            "celery>=5.4,<6",
+            "django-opentracing==1.1.0",
+            "django>=6,<7",
+            "fastapi>=0.115,<1",
+            "flask-opentracing==2.0.0",
+            "flask>=3,<4",
+            "logging-opentracing==0.1.2",
+            "opentracing-decorator==1.1.0",
+            "opentracing-instrumentation==3.3.1",
+            "opentracing-utils==0.23.0",
+            "psycopg2-binary>=2.9,<3",
+            "redis>=5,<9",
+            "requests-opentracing==0.3.0",
+            "setuptools>=80,<82",
+            "sqlalchemy>=2,<3",
+            "starlette-opentracing==0.1.0",
+            "tornado-opentracing==1.0.1",
+            "tornado>=6.4,<7",
+            "uvicorn>=0.34,<1",
+        ),
+        tests=(
+            "tests/libraries/test_django_opentracing.py",
+            "tests/libraries/test_flask_opentracing.py",
+            "tests/libraries/test_logging_opentracing.py",
+            "tests/libraries/test_opentracing_decorator.py",
+            "tests/libraries/test_opentracing_instrumentation.py",
+            "tests/libraries/test_opentracing_utils.py",
+            "tests/libraries/test_requests_opentracing.py",
+            "tests/libraries/test_starlette_opentracing.py",
+            "tests/libraries/test_tornado_opentracing.py",
+        ),
+        # Of opentracing_instrumentation's hook of requests.
+        arguments=("-W", r"ignore:urllib\.parse\.split\w+\(\) is deprecated:DeprecationWarning"),
+    ),
+    # The newest Python that tornado 5 can be built for.
+    "web-tornado-5": Environment(
+        python="3.11",
+        packages=(
+            "--override=tests/compat/web_tornado_5.txt",
+            "boto3>=1.35,<2",
+            "celery>=5.4,<6",
+            "django-opentracing==1.1.0",
+            "django>=4.2,<5",
+            "opentracing-instrumentation==3.3.1",
+            "psycopg2-binary>=2.9,<3",
+            "redis>=5,<9",
+            "sqlalchemy>=2,<3",
+            "tornado-opentracing==1.0.1",
+            "tornado>=5.1,<6",
+            "uvicorn>=0.34,<1",
+        ),
+        tests=(
+            "tests/libraries/test_django_opentracing.py",
+            "tests/libraries/test_opentracing_instrumentation.py",
+            "tests/libraries/test_tornado_opentracing.py",
+        ),
+        arguments=(
+            "-W",
+            r"ignore:urllib\.parse\.split\w+\(\) is deprecated:DeprecationWarning",
+            # tornado 5's own.
+            "-W",
+            "ignore:invalid escape sequence:DeprecationWarning",
+            "-W",
+            "ignore:StackContext is deprecated:DeprecationWarning",
+        ),
+    ),
+}
