@@ -71,7 +71,12 @@ ENVIRONMENTS: dict[str, Environment] = {
             "tests/libraries/test_tornado_opentracing.py",
         ),
         # Of opentracing_instrumentation's hook of requests.
-        arguments=("-W", r"ignore:urllib\.parse\.split\w+\(\) is deprecated:DeprecationWarning"),
+        arguments=(
+            "-W",
+            "ignore:urllib.parse.splittype() is deprecated:DeprecationWarning",
+            "-W",
+            "ignore:urllib.parse.splithost() is deprecated:DeprecationWarning",
+        ),
     ),
     # The newest Python that tornado 5 can be built for.
     "web-tornado-5": Environment(
@@ -97,7 +102,9 @@ ENVIRONMENTS: dict[str, Environment] = {
         ),
         arguments=(
             "-W",
-            r"ignore:urllib\.parse\.split\w+\(\) is deprecated:DeprecationWarning",
+            "ignore:urllib.parse.splittype() is deprecated:DeprecationWarning",
+            "-W",
+            "ignore:urllib.parse.splithost() is deprecated:DeprecationWarning",
             # tornado 5's own.
             "-W",
             "ignore:invalid escape sequence:DeprecationWarning",

@@ -8,15 +8,15 @@ from typing import Any
 import opentracing
 import pytest
 import requests
-from compat.cells import cell, limited
-from libraries.web import PARENT_ID, TRACE_ID, at_once, downstream, incoming, shape, spans, wait_for, wsgi
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing.mocktracer import MockTracer
-from spans import as_dict
 
 import ot_bridge
+from compat.cells import cell, limited
+from libraries.web import PARENT_ID, TRACE_ID, at_once, downstream, incoming, shape, spans, wait_for, wsgi
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 flask = pytest.importorskip("flask", reason="needs Flask: make compat")
 flask_opentracing = pytest.importorskip("flask_opentracing", reason="needs Flask-OpenTracing: make compat")
@@ -138,7 +138,11 @@ def test_decorator_traces_the_views_that_have_it_and_logs_the_exception(
         assert requests.get(f"{url}/plain", timeout=20).text == "ok"
         assert requests.get(f"{url}/traced", headers=incoming(), timeout=20).status_code == 500
         served = shape(spans(exporter, 1)["traced"])
-    assert (served["parent_id"], served["status"]["code"], served["attributes"]["method"]) == (PARENT_ID, "ERROR", "GET")
+    assert (served["parent_id"], served["status"]["code"], served["attributes"]["method"]) == (
+        PARENT_ID,
+        "ERROR",
+        "GET",
+    )
     assert [event["attributes"]["exception.type"] for event in served["events"]] == ["KeyError"]
 
 

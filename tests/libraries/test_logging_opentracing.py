@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from compat.cells import cell
-from libraries.web import at_once, incoming, shape, spans, wait_for, wsgi
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing import Format
-from spans import as_dict
 
 import ot_bridge
+from compat.cells import cell
+from libraries.web import at_once, incoming, shape, spans, wait_for, wsgi
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 logging_opentracing = pytest.importorskip("logging_opentracing", reason="needs logging-opentracing: make compat")
 

@@ -11,16 +11,16 @@ from typing import Any
 import opentracing
 import pytest
 import requests
-from compat.cells import cell, limited
-from libraries.web import downstream, shape, spans
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing.mocktracer import MockTracer
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager
-from spans import as_dict
 
 import ot_bridge
+from compat.cells import cell, limited
+from libraries.web import downstream, shape, spans
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 opentracing_decorator = pytest.importorskip("opentracing_decorator", reason="needs opentracing-decorator: make compat")
 
@@ -168,7 +168,9 @@ def test_coroutine_runs_after_its_span(with_mock: bool, tracer: BridgeTracer) ->
     assert asyncio.run(opentracing_decorator.Tracing(used).trace("work", work)()) is None
 
 
-@limited("flatten-dict 0.3.0, which it pins, imports pkg_resources, which setuptools has until 81: setuptools<82 beside it")
+@limited(
+    "flatten-dict 0.3.0, which it pins, imports pkg_resources, which setuptools has until 81: setuptools<82 beside it"
+)
 def test_import_needs_pkg_resources() -> None:
     code = "import sys; sys.modules['pkg_resources'] = None; import opentracing_decorator"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -12,11 +13,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import opentracing
 import pytest
 import requests
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentracing.mocktracer import MockTracer
+
+import ot_bridge
 from compat.cells import cell, limited
 from compat.servers import Server
 from libraries.tornado_versions import prepared, serve
@@ -32,14 +40,8 @@ from libraries.web import (
     wait_for,
     wsgi,
 )
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentracing.mocktracer import MockTracer
-from spans import as_dict
-
-import ot_bridge
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 TORNADO = prepared("opentracing_instrumentation")
 importlib.import_module("opentracing_instrumentation")
@@ -302,8 +304,8 @@ def test_call_of_tornado_is_one_client_span_and_carries_on(
 def test_redis_commands_are_client_spans(exporter: InMemorySpanExporter, redis_server: Server) -> None:
     client = redis.StrictRedis(host="127.0.0.1", port=redis_server.port)
     with opentracing.tracer.start_active_span("work"):
-        client.set("opentracing_instrumentation", "x", ex=60)
-        assert client.get("opentracing_instrumentation") == b"x"
+        client.set("order:7", "x", ex=60)
+        assert client.get("order:7") == b"x"
     client.close()
     found = spans(exporter, 3)
     work = as_dict(found["work"])
@@ -317,7 +319,7 @@ def test_redis_commands_are_client_spans(exporter: InMemorySpanExporter, redis_s
             "peer.ipv4": "127.0.0.1",
             "peer.port": redis_server.port,
             "peer.service": "redis",
-            "redis.key": "opentracing_instrumentation",
+            "redis.key": "order:7",
         },
         "events": [],
         "links": [],
@@ -391,7 +393,49 @@ def test_sqlalchemy_query_is_a_client_span(exporter: InMemorySpanExporter) -> No
     }
 
 
-# -- boto3 -------------------------------------------------------------------------------------------------------------
+# -- Celery, boto3 -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def worker(redis_server: Server, tmp_path: Path) -> Iterator[Path]:
+    """A Celery worker in a process of its own; yield the file with its spans, a JSON object a line."""
+    written = tmp_path / "spans"
+    tests = str(Path(__file__).parent.parent)
+    program = str(Path(__file__).with_name("instrumented_worker.py"))
+    with written.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", program, redis_server.url],
+            env={**os.environ, "PYTHONPATH": tests},
+            stdout=stream,
+        )
+        try:
+            yield written
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.mark.usefixtures("hooks")
+def test_celery_task_is_a_child_of_its_call(exporter: InMemorySpanExporter, redis_server: Server, worker: Path) -> None:
+    from libraries.instrumented_worker import make_app
+
+    price = make_app(redis_server.url).tasks["price"]
+    with opentracing.tracer.start_active_span("work") as scope:
+        scope.span.set_baggage_item("tenant", "blue")
+        assert price.delay(7).get(timeout=40) == "blue"
+        with pytest.raises(ValueError, match="no such order"):
+            price.delay(-1).get(timeout=40)
+
+    def ran() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in worker.read_text().splitlines()]
+
+    wait_for(lambda: len(ran()) == 2)
+    found = [as_dict(span) for span in exporter.get_finished_spans()]
+    work = next(span for span in found if span["name"] == "work")
+    called = [span for span in found if span["name"] == "Celery:apply_async:price"]
+    assert [(span["kind"], span["parent_id"]) for span in called] == [("CLIENT", work["span_id"])] * 2
+    run = {"name": "Celery:run:price", "kind": "SERVER", "trace_id": work["trace_id"], "task": "price"}
+    assert ran() == [{**run, "parent_id": span["span_id"], "status": "UNSET"} for span in called]
 
 
 @pytest.fixture

@@ -11,16 +11,15 @@ from typing import Any
 import opentracing
 import pytest
 import requests
-from compat.cells import cell, limited
-from libraries.web import PARENT_ID, TRACE_ID, Downstream, at_once, downstream, incoming, shape, spans, wait_for, wsgi
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentracing.mocktracer import MockTracer
-from spans import as_dict
 
 import ot_bridge
+from compat.cells import cell, limited
+from libraries.web import PARENT_ID, TRACE_ID, Downstream, at_once, downstream, incoming, shape, spans, wait_for, wsgi
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 flask = pytest.importorskip("flask", reason="needs Flask: make compat")
 sqlalchemy = pytest.importorskip("sqlalchemy", reason="needs SQLAlchemy: make compat")

@@ -9,16 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 import opentracing
 import pytest
 import requests
-from compat.cells import cell, limited
-from libraries.web import Downstream, downstream, shape, spans
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing.mocktracer import MockTracer
-from spans import as_dict
 
 import ot_bridge
+from compat.cells import cell, limited
+from libraries.web import Downstream, downstream, shape, spans
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 requests_opentracing = pytest.importorskip("requests_opentracing", reason="needs Requests-OpenTracing: make compat")
 
@@ -36,9 +36,10 @@ def following() -> Iterator[Downstream]:
 def test_request_is_one_client_span_and_carries_on(
     tracer: BridgeTracer, exporter: InMemorySpanExporter, following: Downstream
 ) -> None:
-    with tracer.start_active_span("work") as scope, requests_opentracing.SessionTracing(
-        tracer, span_tags={"team": "shop"}
-    ) as session:
+    with (
+        tracer.start_active_span("work") as scope,
+        requests_opentracing.SessionTracing(tracer, span_tags={"team": "shop"}) as session,
+    ):
         scope.span.set_baggage_item("tenant", "blue")
         answer = session.get(f"{following.url}/orders")
     found = spans(exporter, 2)

@@ -8,14 +8,14 @@ from typing import Any
 import opentracing
 import pytest
 import requests
-from compat.cells import cell, limited
-from libraries.web import PARENT_ID, TRACE_ID, asgi, at_once, downstream, incoming, shape, spans, wait_for
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing.mocktracer import MockTracer
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager
-from spans import as_dict
 
+from compat.cells import cell, limited
+from libraries.web import PARENT_ID, TRACE_ID, asgi, at_once, downstream, incoming, shape, spans, wait_for
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 starlette_opentracing = pytest.importorskip("starlette_opentracing", reason="needs Starlette-OpenTracing: make compat")
 fastapi = pytest.importorskip("fastapi", reason="needs FastAPI: make compat")

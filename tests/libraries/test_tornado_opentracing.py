@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import subprocess
 import sys
@@ -12,15 +11,15 @@ from typing import Any
 import opentracing
 import pytest
 import requests
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import ot_bridge
 from compat.cells import cell, limited
 from libraries.tornado_versions import prepared, serve
 from libraries.web import PARENT_ID, TRACE_ID, at_once, downstream, incoming, shape, spans, wait_for
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from spans import as_dict
-
-import ot_bridge
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 TORNADO = prepared("tornado_opentracing")
 tornado_opentracing = importlib.import_module("tornado_opentracing")

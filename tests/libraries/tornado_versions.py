@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from libraries.web import LIMIT_S
 
+from libraries.web import LIMIT_S
 from ot_bridge import stack_context
 
 __all__ = ["prepared", "serve"]

@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentracing import Format
-from spans import as_dict
 
 from ot_bridge import BridgeTracer
+from spans import as_dict
 
 __all__ = [
     "PARENT_ID",
@@ -90,7 +90,7 @@ def asgi(app: Any) -> Iterator[str]:
     thread.start()
     try:
         wait_for(lambda: server.started or not thread.is_alive())
-        yield "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(LIMIT_S)
