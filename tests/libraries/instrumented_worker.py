@@ -1,12 +1,13 @@
-"""A Celery worker with opentracing_instrumentation's hook, for its test: ``instrumented_worker.py BROKER``.
+"""A Celery worker with opentracing_instrumentation's hook, for its test: ``instrumented_worker.py BROKER FILE``.
 
-Its spans go to standard output, a JSON object a line.
+Its spans go to the file, a JSON object a line.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -56,8 +57,10 @@ def one_line(span: Any) -> str:
 
 
 if __name__ == "__main__":
+    # A line is written as soon as it is whole, and the file is open until the end.
+    written = Path(sys.argv[2]).open("w", buffering=1, encoding="utf-8")  # noqa: SIM115
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.__stdout__, formatter=one_line)))
+    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=written, formatter=one_line)))
     ot_bridge.install(tracer_provider=provider)
     hook.install_patches()
     app = make_app(sys.argv[1])

@@ -44,7 +44,7 @@ pytestmark = cell(
     counterpart="HTTP server and client",
 )
 
-Serve = Callable[..., Any]
+Serve = Callable[..., str]
 
 
 class Middleware(django_opentracing.OpenTracingMiddleware):  # type: ignore[misc]
@@ -254,4 +254,5 @@ else:
     def test_middleware_without_a_subclass_fails_every_request() -> None:
         with override_settings(OPENTRACING_TRACING=tracing_of(MockTracer())):
             middleware = django_opentracing.OpenTracingMiddleware(lambda request: HttpResponse("ok"))
-            pytest.raises(AttributeError, middleware, RequestFactory().get("/")).match("async_mode")
+            with pytest.raises(AttributeError, match="async_mode"):
+                middleware(RequestFactory().get("/"))

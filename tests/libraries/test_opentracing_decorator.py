@@ -106,7 +106,8 @@ def test_exception_is_an_error_and_is_raised(tracer: BridgeTracer, exporter: InM
         raise ValueError("no such order")
 
     exporter.clear()
-    pytest.raises(ValueError, work)
+    with pytest.raises(ValueError, match="no such order"):
+        work()
     done = shape(spans(exporter, 1)["work"])
     assert done["status"]["code"] == "ERROR"
     assert done["events"][0]["attributes"]["exception.message"] == "no such order"
@@ -156,8 +157,8 @@ def test_decorating_makes_a_span_of_its_own(
 
 @both_tracers
 @limited(
-    "the span of a coroutine function ends before the coroutine runs, with every tracer: decorate synchronous functions, "
-    "and use start_active_span in coroutines"
+    "the span of a coroutine function ends before the coroutine runs, with every tracer: decorate synchronous "
+    "functions, and use start_active_span in coroutines"
 )
 def test_coroutine_runs_after_its_span(with_mock: bool, tracer: BridgeTracer) -> None:
     used = MockTracer(ContextVarsScopeManager()) if with_mock else tracer

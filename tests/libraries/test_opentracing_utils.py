@@ -150,7 +150,8 @@ def test_exception_is_an_error_and_is_raised(exporter: InMemorySpanExporter) -> 
     def breaks() -> None:
         raise ValueError("no such order")
 
-    pytest.raises(ValueError, breaks)
+    with pytest.raises(ValueError, match="no such order"):
+        breaks()
     done = shape(spans(exporter, 1)["breaks"])
     assert (done["status"]["code"], done["events"][0]["attributes"]["exception.type"]) == ("ERROR", "ValueError")
 
@@ -367,8 +368,8 @@ class Middleware(opentracing_utils.OpenTracingHttpMiddleware):  # type: ignore[m
 
 
 @limited(
-    "from Django 5 its middleware fails every request, as it does not call MiddlewareMixin.__init__: name a subclass that "
-    "does in MIDDLEWARE, see tests/libraries/test_opentracing_utils.py"
+    "from Django 5 its middleware fails every request, as it does not call MiddlewareMixin.__init__: name a subclass "
+    "that does in MIDDLEWARE, see tests/libraries/test_opentracing_utils.py"
 )
 def test_django_middleware_without_a_subclass_fails_every_request() -> None:
     from django.conf import settings
@@ -376,7 +377,8 @@ def test_django_middleware_without_a_subclass_fails_every_request() -> None:
 
     assert settings.configured or settings.configure() is None
     middleware = opentracing_utils.OpenTracingHttpMiddleware(lambda request: HttpResponse("ok"))
-    pytest.raises(AttributeError, middleware, HttpRequest()).match("async_mode")
+    with pytest.raises(AttributeError, match="async_mode"):
+        middleware(HttpRequest())
 
 
 # -- SQLAlchemy --------------------------------------------------------------------------------------------------------

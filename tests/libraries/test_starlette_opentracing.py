@@ -154,8 +154,8 @@ def test_requests_at_the_same_time_do_not_mix(make: Any, tracer: BridgeTracer, e
 
 @pytest.mark.parametrize("with_mock", [False, True], ids=["bridge", "MockTracer"])
 @limited(
-    "it never sets http.status_code, and a response with 4xx or 5xx that is no exception is no error, with every tracer: "
-    "set the tags in the application where dashboards need them"
+    "it never sets http.status_code, and a response with 4xx or 5xx that is no exception is no error, with every "
+    "tracer: set the tags in the application where dashboards need them"
 )
 def test_status_of_the_response_is_not_written(
     with_mock: bool, tracer: BridgeTracer, exporter: InMemorySpanExporter

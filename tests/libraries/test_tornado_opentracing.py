@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import opentracing
@@ -40,7 +41,7 @@ pytestmark = cell(
 )
 
 Handlers = dict[str, type[Any]]
-Start = Callable[..., str]
+Start = Callable[..., AbstractContextManager[str]]
 
 
 PATCHED = (
@@ -73,7 +74,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
 
 
 def handler_of(kind: str, body: Callable[..., Any]) -> type[Any]:
-    """Return a handler that runs the function's generator as a plain method, a coroutine of tornado's, or a native one."""
+    """Return a handler that runs the function's generator as a method, or as a coroutine of either kind."""
 
     def plain(self: Any, *args: str) -> None:
         for _ in body(self, *args):

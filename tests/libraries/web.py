@@ -1,4 +1,4 @@
-"""What the tests of web libraries share: servers on loopback, a service downstream, headers, and spans as plain dicts."""
+"""What tests of web libraries share: servers on loopback, a service downstream, headers, spans as plain dicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import threading
 import time
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from socketserver import ThreadingMixIn
@@ -68,8 +67,6 @@ class _Quiet(WSGIRequestHandler):
 def wsgi(app: WSGIApp) -> Iterator[str]:
     """Serve the application, each request in a thread of its own; yield the URL without a path."""
     server = make_server("127.0.0.1", 0, app, server_class=_Server, handler_class=_Quiet)
-    # A traceback on standard error says nothing that the test does not.
-    server.get_app()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -189,8 +186,3 @@ def shape(span: ReadableSpan) -> dict[str, Any]:
         **{key: whole[key] for key in ("name", "kind", "trace_id", "parent_id", "status", "attributes", "links")},
         "events": [{key: event[key] for key in ("name", "attributes")} for event in whole["events"]],
     }
-
-
-def path_of(url: str) -> str:
-    """Return a URL's path."""
-    return urllib.parse.urlsplit(url).path
