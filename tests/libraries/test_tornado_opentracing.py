@@ -214,13 +214,14 @@ def test_requests_at_the_same_time_do_not_mix(
         assert one["attributes"]["tenant"] == f"tenant-{number}"
 
 
+@pytest.mark.parametrize("kind", ["coroutine"] if TORNADO == 5 else ["method", "generator", "coroutine"])
 @pytest.mark.parametrize("with_mock", [False, True], ids=["bridge", "MockTracer"])
 @limited(
     "with TornadoScopeManager no span is active in handlers that are native coroutines, and on tornado 6 in any, with "
     "every tracer: give BridgeTracer no scope manager"
 )
-def test_tornado_scope_manager_has_no_span_in_native_coroutines(
-    with_mock: bool, provider: TracerProvider, exporter: InMemorySpanExporter, start: Start
+def test_tornado_scope_manager_has_no_active_span(
+    with_mock: bool, kind: str, provider: TracerProvider, start: Start
 ) -> None:
     manager = TornadoScopeManager()
     mock = MockTracer(manager)
@@ -232,7 +233,7 @@ def test_tornado_scope_manager_has_no_span_in_native_coroutines(
         yield
         active.append(tracer.active_span)
 
-    with start(tracer, {"": handler_of("coroutine", orders)}) as url:
+    with start(tracer, {"": handler_of(kind, orders)}) as url:
         requests.get(url, timeout=20)
     assert active == [None, None]
 
