@@ -6,9 +6,11 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import opentracing.scope_managers
 import pytest
 
 from ot_bridge import BridgeTracer, stack_context
@@ -18,11 +20,20 @@ if tornado.version_info < (6,):
     pytest.skip("tornado has its own", allow_module_level=True)
 
 
+OPENTRACINGS = "opentracing.scope_managers.tornado"
+
+
 @pytest.fixture(autouse=True)
-def _provided(monkeypatch: pytest.MonkeyPatch) -> None:
+def _put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave tornado and OpenTracing as they were: other tests hold that they do not go together."""
     monkeypatch.setitem(sys.modules, stack_context.NAME, None)
     monkeypatch.setattr(tornado, "stack_context", None, raising=False)
-    monkeypatch.delitem(sys.modules, "opentracing.scope_managers.tornado", raising=False)
+    before = sys.modules.pop(OPENTRACINGS, None)
+    yield
+    sys.modules.pop(OPENTRACINGS, None)
+    vars(opentracing.scope_managers).pop("tornado", None)
+    if before is not None:
+        sys.modules[OPENTRACINGS] = before
 
 
 def run(program: str) -> str:
