@@ -48,6 +48,7 @@ __all__ = [
     "ScopeContext",
     "live_context",
     "native_on_top",
+    "open_scopes",
     "otel_side",
     "scope_of",
 ]
@@ -280,6 +281,11 @@ def _scopes_in(context: Context) -> Iterator[BridgeScope]:
     while scope is not None:
         yield scope
         scope = scope_of(scope._prior)
+
+
+def open_scopes(context: Context) -> Iterator[BridgeScope]:
+    """Yield the scopes of a Context that have a span and are open, from the innermost outwards."""
+    return (scope for scope in _scopes_in(context) if not scope._closed and scope.span is not None)
 
 
 def _live(context: Context) -> Context:
