@@ -41,9 +41,9 @@ def missing(program: str, but: tuple[str, ...] = ()) -> str:
     tree = ast.walk(ast.parse(program))
     named = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
     named |= {node.module or "" for node in ast.walk(ast.parse(program)) if isinstance(node, ast.ImportFrom)}
-    wanted = {
-        module for module in OPTIONAL for name in named if name == module or name.startswith(f"{module}.")
-    } - set(but)
+    wanted = {module for module in OPTIONAL for name in named if name == module or name.startswith(f"{module}.")} - set(
+        but
+    )
     return ", ".join(OPTIONAL[module] for module in sorted(wanted) if not _is_there(module))
 
 

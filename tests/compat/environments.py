@@ -32,4 +32,30 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
-ENVIRONMENTS: dict[str, Environment] = {}
+ENVIRONMENTS: dict[str, Environment] = {
+    # The programs of the how-to pages, as they are and served; jaeger-client is for those of before the swap.
+    "pages": Environment(
+        python="3.13",
+        packages=(
+            "django",
+            "django-opentracing==1.1.0",
+            "fastapi",
+            "flask",
+            "flask-opentracing==2.0.0",
+            "grpcio-opentracing==1.1.4",
+            "gunicorn",
+            "jaeger-client==4.8.0",
+            "opentelemetry-instrumentation-django",
+            "opentelemetry-instrumentation-fastapi",
+            "opentelemetry-instrumentation-flask",
+            "opentelemetry-instrumentation-grpc",
+            "six",
+            "starlette-opentracing==0.1.0",
+            "thrift>=0.16,<0.26",
+            "tornado>=6.4,<7",
+            "uvicorn",
+        ),
+        tests=("tests/test_pages.py", "tests/test_page_programs.py"),
+        arguments=("-k", "flask.md or django.md or fastapi.md or grpc.md or test_grpc"),
+    ),
+}
