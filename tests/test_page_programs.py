@@ -27,6 +27,8 @@ from test_pages import READ
 
 TRACE, PARENT = "5b8aa5a2d2c872e8", "ef0123456789abcd"
 HEADERS = {"uber-trace-id": f"{TRACE}:{PARENT}:0:1", "uberctx-tenant": "acme"}
+W3C_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+W3C_HEADERS = {"traceparent": f"00-{W3C_TRACE}-{PARENT}-01"}
 GRPC_SERVER = "import sys, threading, app; server = app.serve(sys.argv[1]); threading.Event().wait()"
 SERVER_KIND, CLIENT_KIND = 2, 3
 UNCHANGED = ("-m", "ot_bridge.cli", "run", sys.executable)
@@ -116,29 +118,35 @@ def serving(case: Case, directory: Path, collector: str) -> Iterator[int]:
                 process.wait()
 
 
-def ask_by_http(port: int) -> str:
-    response = requests.get(f"http://127.0.0.1:{port}/stock/teapot", headers=HEADERS, timeout=20)
+def ask_by_http(port: int, headers: dict[str, str]) -> str:
+    response = requests.get(f"http://127.0.0.1:{port}/stock/teapot", headers=headers, timeout=20)
     return response.text
 
 
-def ask_by_grpc(port: int) -> str:
+def ask_by_grpc(port: int, headers: dict[str, str]) -> str:
     import grpc
     from google.protobuf.wrappers_pb2 import StringValue
 
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/shop.Stock/LookUp", StringValue.SerializeToString, StringValue.FromString)
-        answer: str = call(StringValue(value="teapot"), metadata=tuple(HEADERS.items()), timeout=20).value
+        answer: str = call(StringValue(value="teapot"), metadata=tuple(headers.items()), timeout=20).value
         return answer
 
 
-def spans_of(arrivals: list[Arrival]) -> dict[str, Any]:
-    return {
-        span.name: (span, {item.key: item.value.string_value for item in resource.resource.attributes})
+def arrived(arrivals: list[Arrival]) -> list[Any]:
+    """Return the spans that have arrived, each with its resource's attributes."""
+    return [
+        (span, {item.key: item.value.string_value for item in resource.resource.attributes})
         for arrival in list(arrivals)
         for resource in arrival.request.resource_spans
         for scope in resource.scope_spans
         for span in scope.spans
-    }
+    ]
+
+
+def spans_of(arrivals: list[Arrival], trace_id: str = TRACE.zfill(32)) -> dict[str, Any]:
+    """Return those of one trace by their names."""
+    return {span.name: (span, resource) for span, resource in arrived(arrivals) if span.trace_id.hex() == trace_id}
 
 
 def outer_span(case: Case) -> str:
@@ -161,13 +169,17 @@ def test_request_is_seen_at_the_collector(case: Case, tmp_path: Path) -> None:
     lacking = missing(programs_of(READ[case.page])[case.number - 1], but=("jaeger_client",) if case.unchanged else ())
     if lacking:
         pytest.skip(f"needs {lacking}: make compat")
-    ask: Callable[[int], str] = ask_by_grpc if case.command is GRPC else ask_by_http
+    ask: Callable[[int, dict[str, str]], str] = ask_by_grpc if case.command is GRPC else ask_by_http
     with http_collector() as (url, arrivals), serving(case, tmp_path, url) as port:
-        answer = ask(port)
+        answer = ask(port, HEADERS)
         outer = outer_span(case)
         assert eventually(lambda: {"look up", case.server_span, outer} <= spans_of(arrivals).keys()), (
             f"{answer} {list(spans_of(arrivals))} {(tmp_path / 'output.txt').read_text()}"
         )
+        ask(port, W3C_HEADERS)
+        assert eventually(lambda: {"look up", outer} <= spans_of(arrivals, W3C_TRACE).keys())
+    by_traceparent, _ = spans_of(arrivals, W3C_TRACE)[outer]
+    assert (by_traceparent.parent_span_id.hex(), by_traceparent.kind) == (PARENT, SERVER_KIND)
     served, resource = spans_of(arrivals)[outer]
     below, _ = spans_of(arrivals)["look up"]
     assert "teapot" in answer
@@ -178,7 +190,7 @@ def test_request_is_seen_at_the_collector(case: Case, tmp_path: Path) -> None:
     assert ancestors(arrivals, below)[-1] == outer
     spans = [span for span, _ in spans_of(arrivals).values()]
     assert [span.name for span in spans if span.kind == SERVER_KIND] == [outer]
-    names = [name for arrival in arrivals for name in arrival.span_names]
+    names = [span.name for span, _ in arrived(arrivals) if span.trace_id == served.trace_id]
     assert sorted(names) == sorted(set(names))  # each one once
     if case.page != "docs/fastapi.md":
         assert sorted(names) == sorted(["look up", outer])
@@ -201,13 +213,7 @@ def test_grpc_client_and_server_are_one_trace(number: int, tmp_path: Path) -> No
         assert done.stdout == "teapot: 3 left\n", done.stderr
         names = ["/shop.Stock/LookUp", "/shop.Stock/LookUp", "ask", "look up"]
         assert eventually(lambda: sorted(name for arrival in list(arrivals) for name in arrival.span_names) == names)
-    spans = [
-        span
-        for arrival in arrivals
-        for resource in arrival.request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
+    spans = [span for span, _ in arrived(arrivals)]
     by_kind = {span.kind if span.name.startswith("/") else span.name: span for span in spans}
     chain = [by_kind[key] for key in ("ask", CLIENT_KIND, SERVER_KIND, "look up")]
     assert [span.parent_span_id for span in chain] == [b"", *(span.span_id for span in chain[:-1])]
