@@ -32,7 +32,14 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
+_LOOPS = ("anyio", "eventlet", "gevent", "tornado>=6.1", "trio")
+_BUT_TORNADO_5 = ("--ignore=tests/loops/test_tornado_5.py",)
+
 ENVIRONMENTS: dict[str, Environment] = {
+    "loops": Environment("3.13", _LOOPS, ("tests/loops",), arguments=_BUT_TORNADO_5),
+    "loops-3.10": Environment("3.10", _LOOPS, ("tests/loops",), ci=False, arguments=_BUT_TORNADO_5),
+    # OpenTracing's scope manager for tornado needs stack contexts, which tornado 6 no longer has.
+    "loops-tornado-5": Environment("3.10", ("tornado==5.1.1",), ("tests/loops/test_tornado_5.py",)),
     # The programs of the how-to pages, as they are and served; jaeger-client is for those of before the swap.
     "pages": Environment(
         python="3.13",

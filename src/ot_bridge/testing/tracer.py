@@ -23,7 +23,7 @@ from ot_bridge.config import Settings
 from ot_bridge.context import BridgeSpanContext, attach, get_current
 from ot_bridge.listeners import Listeners
 from ot_bridge.redacting import protect
-from ot_bridge.scope import native_on_top, open_scopes
+from ot_bridge.scope import native_on_top, scopes_in
 from ot_bridge.span import BridgeSpan
 from ot_bridge.testing.span import KeptSpan, MockShaped, SeenSpan, UnkeptSpan, otel_face
 from ot_bridge.tracer import BridgeTracer
@@ -233,8 +233,9 @@ def _speaking_for(provider: TracerProvider) -> Iterator[None]:
 
 
 def _leak(left: Context, before: Context) -> str:
-    outer = list(open_scopes(before))
-    names = [repr(scope.span.operation_name) for scope in open_scopes(left) if scope not in outer]
+    outer = list(scopes_in(before))
+    inner = [scope for scope in scopes_in(left) if not (scope._closed or scope.span is None or scope in outer)]
+    names = [repr(scope.span.operation_name) for scope in inner]
     native = native_on_top(left)
     if native is not None:
         names.insert(0, repr(getattr(native, "name", "unnamed")))
