@@ -71,6 +71,17 @@ def test_native_spans_are_in_it_with_the_same_words() -> None:
     assert ours.start_time <= theirs.start_time <= theirs.finish_time <= ours.finish_time
 
 
+def test_native_span_that_is_not_recorded_has_no_tags() -> None:
+    tracer = MockTracer()
+    remote = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1)))
+    with trace.use_span(remote):
+        seen = tracer.active_span
+        tracer.start_span("below").finish()
+    assert (seen.tags, seen.logs, seen.start_time, seen.finish_time, seen.finished) == ({}, [], -1, -1, False)
+    assert seen.as_dict() == {}
+    assert tracer.finished_spans()[0].parent_id == seen.context.span_id == 2
+
+
 def test_status_that_native_code_sets_is_an_error_tag() -> None:
     tracer = MockTracer()
     with tracer.start_active_span("ours"):

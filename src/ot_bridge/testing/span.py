@@ -68,12 +68,14 @@ class MockShaped(BridgeSpan):
     @property
     def logs(self) -> list[LogData]:
         """The logs, in order; a list of the caller's own."""
-        return [LogData(_fields_of(event), _seconds(event.timestamp)) for event in self.otel.events]
+        events = getattr(self.otel, "events", None) or ()
+        return [LogData(_fields_of(event), _seconds(event.timestamp)) for event in events]
 
     @property
     def start_time(self) -> float:
-        """When it started: Unix time in seconds."""
-        return _seconds(self.otel.start_time)
+        """When it started: Unix time in seconds; -1 where a span that is not recorded does not know."""
+        start_ns = getattr(self.otel, "start_time", None)
+        return -1 if start_ns is None else _seconds(start_ns)
 
     @start_time.setter
     def start_time(self, seconds: Any) -> None:
@@ -84,17 +86,17 @@ class MockShaped(BridgeSpan):
     @property
     def finish_time(self) -> float:
         """When it finished: Unix time in seconds; -1 while it runs."""
-        end_ns = self.otel.end_time
+        end_ns = getattr(self.otel, "end_time", None)
         return -1 if end_ns is None else _seconds(end_ns)
 
     @property
     def finished(self) -> bool:
         """Whether it has finished."""
-        return self.otel.end_time is not None
+        return getattr(self.otel, "end_time", None) is not None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is exported of the span, without ids, times, stack traces and versions, which vary."""
-        return _steady(as_dict(self.otel))
+        return _steady(as_dict(self.otel)) if isinstance(self.otel, ReadableSpan) else {}
 
 
 class KeptSpan(MockShaped, RecordingSpan):  # type: ignore[misc]  # both have a start_time
@@ -287,7 +289,9 @@ def _one_of(given: Any, exported: Any) -> Any:
 
 
 def _tags_of(span: Any) -> dict[str, Any]:
-    """Return a native span's attributes, kind and status as tags."""
+    """Return a native span's attributes, kind and status as tags; none for a span that is not recorded."""
+    if not isinstance(span, ReadableSpan):
+        return {}
     tags = dict(span.attributes or {})
     if span.kind is not SpanKind.INTERNAL:
         tags.setdefault("span.kind", span.kind.name.lower())
