@@ -113,6 +113,31 @@ ENVIRONMENTS: dict[str, Environment] = {
     "loops-3.10": Environment("3.10", _LOOPS, ("tests/loops",), ci=False, arguments=_BUT_TORNADO_5),
     # OpenTracing's scope manager for tornado needs stack contexts, which tornado 6 no longer has.
     "loops-tornado-5": Environment("3.10", ("tornado==5.1.1",), ("tests/loops/test_tornado_5.py",)),
+    # The programs of the how-to pages, as they are and served; jaeger-client is for those of before the swap.
+    "pages": Environment(
+        python="3.13",
+        packages=(
+            "django",
+            "django-opentracing==1.1.0",
+            "fastapi",
+            "flask",
+            "flask-opentracing==2.0.0",
+            "grpcio-opentracing==1.1.4",
+            "gunicorn",
+            "jaeger-client==4.8.0",
+            "opentelemetry-instrumentation-django",
+            "opentelemetry-instrumentation-fastapi",
+            "opentelemetry-instrumentation-flask",
+            "opentelemetry-instrumentation-grpc",
+            "six",
+            "starlette-opentracing==0.1.0",
+            "thrift>=0.16,<0.26",
+            "tornado>=6.4,<7",
+            "uvicorn",
+        ),
+        tests=("tests/test_pages.py", "tests/test_page_programs.py"),
+        arguments=("-k", "flask.md or django.md or fastapi.md or grpc.md or test_grpc"),
+    ),
     # flatten-dict and opentracing-utils import pkg_resources. Two libraries pin an OpenTracing and a tornado of old.
     "web": Environment(
         python="3.13",
