@@ -260,10 +260,19 @@ def test_both_are_named_once(installed: BridgeTracer, caplog: pytest.LogCaptureF
     (line,) = caplog.messages
     assert line == (
         f"{FLASK} and tests both make a server span for the same request; the inner one is sent as INTERNAL. "
-        "To have one, set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=flask, or leave out tests: see "
+        f"To have one, leave out tests, or {FLASK} (OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=flask): see "
         "docs/auto-instrumentation.md"
     )
     assert telemetry.snapshot()["double.server"] == 3
+
+
+def test_switch_of_grpc_has_the_names_of_its_entry_points(
+    installed: BridgeTracer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with native_server(name="opentelemetry.instrumentation.grpc"), old_server(installed):
+        pass
+    (line,) = caplog.messages
+    assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=grpc_client,grpc_server," in line
 
 
 def test_package_that_has_opentracing_in_its_name_is_the_one(

@@ -22,6 +22,8 @@ LAYERED: Final = SERVERS | {SpanKind.CLIENT, SpanKind.PRODUCER}
 """The kinds of which one request has one span in a process."""
 
 _OTEL_INSTRUMENTATION: Final = "opentelemetry.instrumentation."
+# An instrumentation is switched off by the name of its entry point: this one has several.
+_SWITCHES: Final = {"grpc": "grpc_client,grpc_server,grpc_aio_client,grpc_aio_server"}
 # Who stands between an instrumentation and the span, and is not meant.
 _BETWEEN: Final = frozenset(
     {
@@ -70,10 +72,10 @@ def tell(kind: SpanKind, native: Any, *, nested: bool, other: str | None = None)
         ours = found if found and (other is None or "opentracing" in found) else other or "OpenTracing code"
         inner = "; the inner one is sent as INTERNAL" if nested else ""
         short = otel.removeprefix(_OTEL_INSTRUMENTATION)
-        way = f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={short}, or " if short != otel else ""
+        switch = f" (OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={_SWITCHES.get(short, short)})" if short != otel else ""
         return (
             f"{otel} and {ours} both make a {layer} span for the same request{inner}. "
-            f"To have one, {way}leave out {ours}: see docs/auto-instrumentation.md"
+            f"To have one, leave out {ours}, or {otel}{switch}: see docs/auto-instrumentation.md"
         )
 
     warn_first(f"double.{layer}", otel, message)
