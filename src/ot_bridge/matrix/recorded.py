@@ -89,10 +89,11 @@ class Cell(NamedTuple):
         result: works, limited, unusable, not run or fails.
         notes: reasons, each with the heading of its entry in RATIONALE.md, None when the fault is not ot_bridge's.
         tests: how many tests spoke for it.
-        python: the version of the interpreter.
+        python: the version of the interpreter, "" where there was none.
         packages: versions by distribution, None for one that was not installed.
         counterpart: what was on the other side.
         date: of the run, as in ISO 8601.
+        environment: which environment it was found in: a session of noxfile.py.
     """
 
     section: str
@@ -105,6 +106,7 @@ class Cell(NamedTuple):
     packages: Mapping[str, str | None]
     counterpart: str
     date: str
+    environment: str = ""
 
 
 @functools.cache
@@ -184,8 +186,7 @@ def _versions(cells: Sequence[Cell]) -> str:
     """Return the versions, the interpreter's first; those of several cells in one text."""
     found: dict[str, list[str]] = {}
     for cell in cells:
-        found.setdefault("Python", []).append(cell.python)
-        for name, version in cell.packages.items():
-            if version is not None:
+        for name, version in {"Python": cell.python, **cell.packages}.items():
+            if version:
                 found.setdefault(name, []).append(version)
     return ", ".join(f"{name} {' and '.join(sorted(set(versions)))}" for name, versions in found.items())

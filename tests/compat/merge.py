@@ -1,0 +1,97 @@
+"""Put what the environments found into src/ot_bridge/matrix/recorded.json, which compat_matrix.md is printed from.
+
+    python tests/compat/merge.py [--fresh] [RECORD ...]
+
+The records are .compat/*.json, one for each environment. What an environment found takes the place of all that it had
+found before; what others found stays, unless --fresh forgets it. Nothing is written, and the exit code is 1, when a
+cell fails, is bad without a reason or is spoken for by two environments, and when a row lacks a column.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ot_bridge.matrix import recorded
+
+__all__ = ["main", "merged", "problems"]
+
+ROOT = Path(__file__).parent.parent.parent
+RECORDS = ROOT / ".compat"
+TARGET = Path(recorded.__file__).parent / "recorded.json"
+
+Record = Mapping[str, Any]
+
+
+def merged(before: Iterable[Record], found: Mapping[str, Iterable[Record]]) -> list[Record]:
+    """Return the cells of both, in the order of the page.
+
+    Args:
+        before: what is recorded.
+        found: new cells by the environment that they were found in.
+    """
+    kept = [cell for cell in before if cell["environment"] not in found]
+    new = [{**cell, "environment": name} for name, cells in found.items() for cell in cells]
+    return sorted(kept + new, key=_place)
+
+
+def _place(cell: Record) -> tuple[Any, ...]:
+    """Return where a cell stands: rows by name, numbers in them by size, the columns as the section has them."""
+    names = list(recorded.SECTIONS)
+    section = names.index(cell["section"]) if cell["section"] in names else len(names)
+    columns = recorded.SECTIONS[cell["section"]].columns if cell["section"] in names else ()
+    column = columns.index(cell["column"]) if cell["column"] in columns else len(columns)
+    return section, _natural(cell["row"]), column, _natural(cell["column"]), cell["environment"]
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts 3.9 before 3.10, and capitals with the others."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text.lower())]
+
+
+def problems(cells: Sequence[Record]) -> list[str]:
+    """Return why the cells cannot be a page; a section that nobody has run yet is none."""
+    found = [f"{cell['section']}: no such section" for cell in cells if cell["section"] not in recorded.SECTIONS]
+    if found:
+        return found
+    spoken: dict[tuple[str, str, str], str] = {}
+    for cell in cells:
+        key = (cell["section"], cell["row"], cell["column"])
+        other = spoken.setdefault(key, cell["environment"])
+        if other != cell["environment"]:
+            found.append(f"{': '.join(key[:2])} {key[2]}".rstrip() + f" is found in {other} and {cell['environment']}")
+    unseen = {f"{name}: no row" for name in recorded.SECTIONS}
+    return found + [one for one in recorded.gaps(recorded.Cell(**cell) for cell in cells) if one not in unseen]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Merge, and say what was done or what keeps it from being done."""
+    parser = argparse.ArgumentParser(description="Merge the records of environments into the page's data.")
+    parser.add_argument("--fresh", action="store_true", help="forget what is recorded")
+    parser.add_argument("--target", type=Path, default=TARGET, help=argparse.SUPPRESS)
+    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD", help="default: .compat/*.json")
+    given = parser.parse_args(words)
+    records = given.records or sorted(RECORDS.glob("*.json"))
+    if not records:
+        print(f"there is no record in {RECORDS}: run make compat", file=sys.stderr)
+        return 1
+    before = [] if given.fresh else json.loads(given.target.read_text(encoding="utf-8"))
+    cells = merged(before, {record.stem: json.loads(record.read_text(encoding="utf-8")) for record in records})
+    wrong = problems(cells)
+    if wrong:
+        print("\n".join(("not merged:", *wrong)), file=sys.stderr)
+        return 1
+    fresh = given.target.with_suffix(".new")
+    fresh.write_text(f"{json.dumps(cells, indent=1, ensure_ascii=True)}\n", encoding="utf-8")
+    fresh.replace(given.target)
+    print(f"{len(cells)} cells, of which {len(records)} environments were run now: {given.target}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
