@@ -187,7 +187,7 @@ def test_propagators_of_the_process_are_not_used(tracer: BridgeTracer) -> None:
         (("baggage",), {"baggage"}),
         ((), set()),
     ],
-    ids=str,
+    ids=["jaeger", "tracecontext", "both-of-w3c", "baggage", "nothing"],
 )
 def test_settings_choose_what_is_sent(provider: TracerProvider, inject: tuple[str, ...], expected: set[str]) -> None:
     tracer = BridgeTracer(provider, settings=Settings(inject=inject))
