@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 import hypothesis
@@ -23,11 +22,6 @@ pytest_plugins = ("compat.recording", "compat.servers")
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Take the addresses of objects out of a test's name: it has the same one in every process that runs a part."""
-    item._nodeid = re.sub(r" at 0x[0-9a-f]+", "", item.nodeid)
 
 
 @pytest.fixture(autouse=True)
