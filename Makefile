@@ -34,8 +34,9 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/ot-bridge demo $(ARGS)
 
+# Files are shared out between two processes, but not when ARGS may want to see one: --pdb, -s, -x.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=2 --dist=loadfile)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

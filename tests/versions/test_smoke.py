@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterator, Mapping
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 from collectors import Arrival, grpc_collector, http_collector
 from compat.cells import cell
 from compat.versions import row
+from peers.prepare import ENVIRONMENTS, Missing, prepare
 from zero_code import LIMIT_S, environment, free_port, wait_for
 
 PROTOCOLS = {"HTTP": "http/protobuf", "gRPC": "grpc"}
@@ -28,11 +29,6 @@ COLLECTORS = {"HTTP": http_collector, "gRPC": grpc_collector}
 THREADS = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{THREADS}"
 SDK = ".".join(metadata.version("opentelemetry-sdk").split(".")[:2])
-
-try:
-    ROTEL: str | None = metadata.version("rotel")
-except metadata.PackageNotFoundError:
-    ROTEL = None
 
 PROGRAM = """
 import asyncio, threading
@@ -64,8 +60,9 @@ asyncio.run(call())
 
 def speaks_for(column: str) -> Any:
     """Return a parameter that fills the cell of this interpreter and this SDK."""
-    counterpart = f"rotel {ROTEL}" if ROTEL else ""
-    mark = cell("versions", row(PYTHON, SDK), column, packages=("grpcio",), counterpart=counterpart)
+    mark = cell(
+        "versions", row(PYTHON, SDK), column, packages=("grpcio",), counterpart=ENVIRONMENTS["rotel"].packages[0]
+    )
     return pytest.param(column, marks=mark)
 
 
@@ -122,12 +119,21 @@ def test_spans_of_a_process_arrive_whole(protocol: str, tmp_path: Path) -> None:
         assert_whole(arrivals)
 
 
+@pytest.fixture(scope="module")
+def agent() -> Path:
+    """The program of rotel."""
+    found = prepare(names=("rotel",))["rotel"]
+    if isinstance(found, Missing):
+        pytest.skip(found.reason)
+    return found.packages / "rotel" / "rotel-agent"
+
+
 @contextlib.contextmanager
-def rotel(folder: Path, target: str) -> Iterator[Mapping[str, str]]:
+def rotel(agent: Path, folder: Path, target: str) -> Iterator[Mapping[str, str]]:
     """Run a real collector that sends on, over HTTP, what it gets; give its endpoint for each protocol."""
     ports = {protocol: free_port() for protocol in PROTOCOLS}
     words = [
-        str(resources.files("rotel") / "rotel-agent"),
+        str(agent),
         "start",
         f"--otlp-http-endpoint=127.0.0.1:{ports['HTTP']}",
         f"--otlp-grpc-endpoint=127.0.0.1:{ports['gRPC']}",
@@ -169,11 +175,9 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-# Where there is no rotel for this interpreter, what the test above found stands alone in the cell.
-@pytest.mark.skipif(ROTEL is None, reason="needs rotel: make compat")
 @pytest.mark.skipif(os.name == "nt", reason="rotel is not made for Windows")
-@pytest.mark.parametrize("protocol", [speaks_for(name) if ROTEL else name for name in PROTOCOLS])
-def test_spans_of_a_process_pass_a_real_collector(protocol: str, tmp_path: Path) -> None:
-    with http_collector() as (url, arrivals), rotel(tmp_path, url) as endpoints:
+@pytest.mark.parametrize("protocol", [speaks_for(protocol) for protocol in PROTOCOLS])
+def test_spans_of_a_process_pass_a_real_collector(agent: Path, protocol: str, tmp_path: Path) -> None:
+    with http_collector() as (url, arrivals), rotel(agent, tmp_path, url) as endpoints:
         run(tmp_path, endpoints[protocol], protocol)
         assert_whole(arrivals)
