@@ -3,7 +3,7 @@
 #   make test          the tests
 #   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
-#   make compat        the whole matrix of libraries, servers and versions, about two hours; writes compat_matrix.md
+#   make compat        the whole matrix of libraries, servers and versions, an hour or two; writes compat_matrix.md
 #   make compat-ci     what CI runs of it, beside the tests
 #   make bench         what everything costs, beside the peers; ARGS=--quick, ARGS="spans export"
 #   make bench-startup what `ot-bridge run` adds to the start of a program
@@ -59,12 +59,12 @@ check: lint
 # again, and the last two lines do the rest.
 compat: $(VENV)/.dev
 	rm -rf .compat
-	PATH="$(CURDIR)/$(BIN):$$PATH" nox --tags all $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --tags all $(ARGS)
 	$(BIN)/python tests/compat/merge.py --fresh
 	$(MAKE) matrix
 
 compat-ci: $(VENV)/.dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" nox --tags ci $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --tags ci $(ARGS)
 
 matrix: $(VENV)/.dev
 	$(BIN)/ot-bridge matrix > compat_matrix.md.new

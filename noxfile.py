@@ -89,8 +89,11 @@ for _pair in pairs():
 @nox.session(python=False, tags=["all", "ci"])
 def interpreters(session: nox.Session) -> None:
     """Write down which interpreters are not there; nox skips their sessions."""
-    for pair in pairs():
-        words = ["uv", "python", "find", "--quiet", "--no-project", "--no-python-downloads", pair.python]
-        if subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
-            session.log(f"no Python {pair.python} on this machine")
-            write(absent(pair), RECORDS / f"{pair.record}.json")
+    find = ("uv", "python", "find", "--quiet", "--no-project", "--no-python-downloads")
+    for python in dict.fromkeys(pair.python for pair in pairs()):
+        if subprocess.run([*find, python], capture_output=True, check=False).returncode == 0:
+            continue
+        session.log(f"no Python {python} on this machine")
+        for pair in pairs():
+            if pair.python == python:
+                write(absent(pair), RECORDS / f"{pair.record}.json")

@@ -89,7 +89,7 @@ def main(words: Sequence[str] | None = None) -> int:
     fresh = given.target.with_suffix(".new")
     fresh.write_text(f"{json.dumps(cells, indent=1, ensure_ascii=True)}\n", encoding="utf-8")
     fresh.replace(given.target)
-    print(f"{len(cells)} cells, of which {len(records)} environments were run now: {given.target}")
+    print(f"{given.target.name}: {len(cells)} cells, with what was found now in {len(records)} environments")
     return 0
 
 
