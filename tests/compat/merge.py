@@ -4,7 +4,8 @@
 
 The records are .compat/*.json, one for each environment. What an environment found takes the place of all that it had
 found before; what others found stays, unless --fresh forgets it. Nothing is written, and the exit code is 1, when a
-cell fails, is bad without a reason or is spoken for by two environments, and when a row lacks a column.
+cell fails or is bad without a reason, and when a row lacks a column. A cell that was found in several environments
+stays so; the page shows the worst.
 """
 
 from __future__ import annotations
@@ -59,14 +60,8 @@ def problems(cells: Sequence[Record]) -> list[str]:
     found = [f"{cell['section']}: no such section" for cell in cells if cell["section"] not in recorded.SECTIONS]
     if found:
         return found
-    spoken: dict[tuple[str, str, str], str] = {}
-    for cell in cells:
-        key = (cell["section"], cell["row"], cell["column"])
-        other = spoken.setdefault(key, cell["environment"])
-        if other != cell["environment"]:
-            found.append(f"{': '.join(key[:2])} {key[2]}".rstrip() + f" is found in {other} and {cell['environment']}")
     unseen = {f"{name}: no row" for name in recorded.SECTIONS}
-    return found + [one for one in recorded.gaps(recorded.Cell(**cell) for cell in cells) if one not in unseen]
+    return [one for one in recorded.gaps(recorded.Cell(**cell) for cell in cells) if one not in unseen]
 
 
 def main(words: Sequence[str] | None = None) -> int:
