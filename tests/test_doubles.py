@@ -122,7 +122,7 @@ def test_child_of_reference_to_the_caller_is_no_link(installed: BridgeTracer, ex
 
 
 @pytest.mark.parametrize("references", ["explicit", "jaeger"])
-def test_reference_to_another_trace_changes_nothing(
+def test_request_that_brings_baggage_alone_is_the_same_request(
     exporter: InMemorySpanExporter, provider: TracerProvider, references: str
 ) -> None:
     tracer = ot_bridge.install(tracer_provider=provider, settings=Settings(references=references))

@@ -13,7 +13,8 @@
         opentracing.tracer.inject(scope.span.context, opentracing.Format.HTTP_HEADERS, headers)
         scope.span.log_kv({"event": "charged", "amount": 12.5})
 
-Everything that is not listed in ``__all__`` is private.
+Everything that is not listed in ``__all__`` is private. For pytest, which under `ot-bridge run` comes after the package
+and would warn of that: PYTEST_DONT_REWRITE.
 """
 
 # What stands behind a name is imported when the name is first asked for: `ot-bridge run` and the Python processes below
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ot_bridge import meter as meter
     from ot_bridge import telemetry as telemetry
     from ot_bridge.bootstrap import install
+    from ot_bridge.carrying import ContextExecutor, in_context
     from ot_bridge.config import Settings
     from ot_bridge.context import BridgeSpanContext
     from ot_bridge.errors import BridgeError, CarrierError, ConfigError, CorruptedContextError, FormatError
@@ -42,11 +44,13 @@ else:
         "BridgeTracer": "tracer",
         "CarrierError": "errors",
         "ConfigError": "errors",
+        "ContextExecutor": "carrying",
         "CorruptedContextError": "errors",
         "FormatError": "errors",
         "MixedFleetPropagator": "propagator",
         "Settings": "config",
         "__version__": "version",
+        "in_context": "carrying",
         "install": "bootstrap",
     }
 
@@ -80,10 +84,12 @@ __all__ = [
     "BridgeTracer",
     "CarrierError",
     "ConfigError",
+    "ContextExecutor",
     "CorruptedContextError",
     "FormatError",
     "MixedFleetPropagator",
     "Settings",
     "__version__",
+    "in_context",
     "install",
 ]

@@ -234,23 +234,23 @@ def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext], nests: boo
         debug_id = debug_id or other.debug_id
     current = get_current()
     values = current.copy()
-    if baggage:
-        values[BAGGAGE_KEY] = baggage
-    else:  # what another request has in the current Context is not for this span's sampler and processors
-        values.pop(BAGGAGE_KEY, None)
-    if not context.is_valid:
-        values.pop(SPAN_KEY, None)
-        return Parent(Context(values), None, baggage, _links([(_CHILD_OF, *chosen)], None), debug_id)
     above: SpanContext = context
-    if span is None and context.is_remote:
+    if span is None and not debug_id:
         outer = _same_request(current, context)
         if outer is not None and nests:
             span, above = outer, outer.get_span_context()
             held = current.get(BAGGAGE_KEY)
             baggage = {**baggage, **texts(held)} if isinstance(held, dict) else baggage
-            values[BAGGAGE_KEY] = baggage
+    if baggage:
+        values[BAGGAGE_KEY] = baggage
+    else:  # what another request has in the current Context is not for this span's sampler and processors
+        values.pop(BAGGAGE_KEY, None)
+    links = () if context.is_valid else _links([(_CHILD_OF, *chosen)], None)
+    if not above.is_valid:
+        values.pop(SPAN_KEY, None)
+        return Parent(Context(values), None, baggage, links, debug_id)
     values[SPAN_KEY] = span if span is not None else NonRecordingSpan(context)
-    return _inside(outer, Parent(Context(values), above, baggage))
+    return _inside(outer, Parent(Context(values), above, baggage, links))
 
 
 def _layered(span: Any) -> SdkSpan | None:
@@ -260,13 +260,15 @@ def _layered(span: Any) -> SdkSpan | None:
 
 
 def _same_request(current: Context, remote: BridgeSpanContext) -> SdkSpan | None:
-    """Return the current native server span, where it continues the same caller's span."""
+    """Return the current native server span, where it continues the same caller's span, or has no caller either."""
     outer = _layered(native_on_top(current))
-    caller = None if outer is None or outer.kind not in SERVERS else outer.parent
-    if caller is None or caller.span_id != remote.span_id:
+    if outer is None or outer.kind not in SERVERS:
         return None
+    if outer.parent is None or not remote.is_valid:
+        return None if outer.parent is not None or remote.is_valid else outer
     # An old hop may have cut the trace id in one of the headers.
-    return outer if (caller.trace_id ^ remote.trace_id) & _LOW_64 == 0 else None
+    same_trace = (outer.parent.trace_id ^ remote.trace_id) & _LOW_64 == 0
+    return outer if same_trace and outer.parent.span_id == remote.span_id and remote.is_remote else None
 
 
 _Reference = tuple[Any, BridgeSpanContext, "trace_api.Span | None"]
