@@ -3,6 +3,8 @@
 #   make test          the tests
 #   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
+#   make compat        the whole matrix of libraries, servers and versions, an hour or two; writes compat_matrix.md
+#   make compat-ci     what CI runs of it, beside the tests
 #   make bench         what everything costs, beside the peers; ARGS=--quick, ARGS="spans export"
 #   make bench-startup what `ot-bridge run` adds to the start of a program
 #   make soak          ten minutes at the highest rate while the collector misbehaves; ARGS="--minutes 30"
@@ -18,13 +20,13 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$python" && break; done)
 
 # The lower end of the range in pyproject.toml, and the official shim of that time.
-LOWEST      := 1.36.0
-LOWEST_SHIM := 0.57b0
+LOWEST      := $(shell sed -n 's/.*"opentelemetry-sdk>=\([0-9.]*\),.*/\1/p' pyproject.toml).0
+LOWEST_SHIM := 0.$(shell expr $(word 2,$(subst ., ,$(LOWEST))) + 21)b0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USE_PEP517 := 1
 
-.PHONY: help demo test test-lowest lint format check bench bench-startup soak fuzz matrix clean
+.PHONY: help demo test test-lowest lint format check compat compat-ci bench bench-startup soak fuzz matrix clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -32,8 +34,9 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/ot-bridge demo $(ARGS)
 
+# Files are shared out between two processes, but not when ARGS may want to see one: --pdb, -s, -x.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=2 --dist=loadfile)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -51,6 +54,17 @@ check: lint
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# Each session in an environment of its own, see noxfile.py. When one fails nothing is written; `nox -s NAME` runs it
+# again, and the last two lines do the rest.
+compat: $(VENV)/.dev
+	rm -rf .compat
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --tags all $(ARGS)
+	$(BIN)/python tests/compat/merge.py --fresh
+	$(MAKE) matrix
+
+compat-ci: $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --tags ci $(ARGS)
 
 matrix: $(VENV)/.dev
 	$(BIN)/ot-bridge matrix > compat_matrix.md.new
@@ -73,7 +87,7 @@ test-lowest: $(VENV)-lowest/.dev
 	@$(VENV)-lowest/bin/python -m pytest $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(VENV)-fuzz $(VENV)-lowest
+	rm -rf $(VENV) $(VENV)-fuzz $(VENV)-lowest .nox .compat
 
 define venv
 	@test -n "$(PYTHON)" || { echo "ot_bridge needs Python 3.10 or later; say which: make PYTHON=/path/to/python" >&2; exit 1; }

@@ -158,7 +158,7 @@ def test_losses_of_many_threads_are_counted_to_the_span_and_the_worker_lives(bui
 
     in_threads(end_all, range(8))
     assert inside._worker_thread.is_alive()
-    assert took == {inside._worker_thread.name}
+    assert took <= {inside._worker_thread.name}  # which may not have had its turn yet
     processor.force_flush()
     exported = len(exporter.get_finished_spans())
     assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 4000 - exported, "spans.exported": exported}

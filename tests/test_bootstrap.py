@@ -25,6 +25,7 @@ from opentracing.mocktracer import MockTracer
 
 import ot_bridge
 from ot_bridge import BridgeTracer, ConfigError, MixedFleetPropagator, Settings, bootstrap
+from shown import shown
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +223,7 @@ BAD_ARGUMENTS = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"), BAD_ARGUMENTS, ids=[str(next(iter(c[0].items()))) for c in BAD_ARGUMENTS]
+    ("arguments", "reason"), BAD_ARGUMENTS, ids=[shown(next(iter(c[0].items()))) for c in BAD_ARGUMENTS]
 )
 @pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
 def test_bad_argument_is_refused_and_sets_nothing(arguments: dict[str, Any], reason: str, again: bool) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from hostile import Hostile
 from ot_bridge.codecs.carrier import CarrierReader, Lines, any_text, by_lower_key, outgoing, percent_decoded
+from shown import shown
 
 READER_HEADERS = {"one": Lines.EQUAL, "equal": Lines.EQUAL, "list": Lines.LIST}
 
@@ -45,7 +46,7 @@ def found(*items: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         ([b"text", "text"], "text"),
         ([None, "text"], "text"),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_value_of_any_kind_becomes_its_text(value: object, expected: str) -> None:
     assert found(("equal", value)) == ({"equal": expected}, {})

@@ -24,6 +24,7 @@ from opentracing import (
 from opentracing.mocktracer import MockTracer
 
 from ot_bridge import BridgeSpanContext, BridgeTracer, Settings, telemetry
+from shown import shown
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 SPAN_ID = 0xB7AD6B7169203331
@@ -187,7 +188,7 @@ def test_propagators_of_the_process_are_not_used(tracer: BridgeTracer) -> None:
         (("baggage",), {"baggage"}),
         ((), set()),
     ],
-    ids=str,
+    ids=["jaeger", "tracecontext", "both-of-w3c", "baggage", "nothing"],
 )
 def test_settings_choose_what_is_sent(provider: TracerProvider, inject: tuple[str, ...], expected: set[str]) -> None:
     tracer = BridgeTracer(provider, settings=Settings(inject=inject))
@@ -409,7 +410,7 @@ def test_bytes_as_keys_are_read(tracer: BridgeTracer, format: str) -> None:
 
 
 @TEXT_FORMATS
-@pytest.mark.parametrize("value", [[UBER, "1:2:0:1"], [], [[]], 5, b"\xff", object(), {"a": 1}], ids=ascii)
+@pytest.mark.parametrize("value", [[UBER, "1:2:0:1"], [], [[]], 5, b"\xff", object(), {"a": 1}], ids=shown)
 def test_several_or_odd_values_are_malformed(tracer: BridgeTracer, format: str, value: Any) -> None:
     assert tracer.extract(format, {"uber-trace-id": value}) is None
 
@@ -434,7 +435,7 @@ def test_carrier_is_not_changed_by_extract(tracer: BridgeTracer) -> None:
 
 
 @TEXT_FORMATS
-@pytest.mark.parametrize("carrier", [None, 5, "text", b"bytes", ["a"], [("uber-trace-id", UBER)], object()], ids=ascii)
+@pytest.mark.parametrize("carrier", [None, 5, "text", b"bytes", ["a"], [("uber-trace-id", UBER)], object()], ids=shown)
 def test_carrier_without_items_is_invalid(tracer: BridgeTracer, format: str, carrier: Any) -> None:
     span = tracer.start_span("op")
     with pytest.raises(InvalidCarrierException):
@@ -450,7 +451,7 @@ def test_carrier_that_cannot_be_written_is_invalid(tracer: BridgeTracer, format:
         tracer.inject(span.context, format, MappingProxyType({}))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("format", ["kiss my shiny metal ...", None, 5, "", object(), ["http_headers"]], ids=ascii)
+@pytest.mark.parametrize("format", ["kiss my shiny metal ...", None, 5, "", object(), ["http_headers"]], ids=shown)
 def test_unknown_format_is_unsupported(tracer: BridgeTracer, format: Any) -> None:
     span = tracer.start_span("op")
     with pytest.raises(UnsupportedFormatException):

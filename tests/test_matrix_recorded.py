@@ -90,3 +90,15 @@ def test_grid_has_a_line_for_each_row_with_what_all_its_cells_say() -> None:
     assert list(head) == ["Interpreter and SDK", "HTTP", "gRPC", "Tested with", "Tests", "Date"]
     assert rows == [("a", "works", "not run (1)", "Python 3.10.1 and 3.13.0, sdk 1.36.0", "6", "2026-02-01")]
     assert reasons == "1. no grpc"
+
+
+@pytest.mark.parametrize("section", ["libraries", "loops"])
+def test_cell_of_several_environments_shows_the_worst_and_all_versions(section: str) -> None:
+    new = LIBRARY._replace(section=section, environment="new")
+    old = new._replace(environment="old", python="3.10.1", result="limited", notes=[note("slow")], tests=2)
+    _, (_, rows), reasons = parts(section, [new, old])
+    (row,) = rows
+    assert row[:2] == ("Flask-OpenTracing", "limited (1)")
+    assert "Python 3.10.1 and 3.13.0, Flask-OpenTracing 2.0.0, flask 3.1.3" in row
+    assert "5" in row
+    assert reasons == "1. slow"

@@ -19,6 +19,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ot_bridge import BridgeScope, BridgeScopeManager, BridgeTracer
+from shown import shown
 
 T = TypeVar("T")
 
@@ -187,7 +188,7 @@ def test_foreign_span_is_active_as_it_is(tracer: BridgeTracer, make: Callable[[]
     assert tracer.active_span is None
 
 
-@pytest.mark.parametrize("thing", ["text", 5, object()], ids=ascii)
+@pytest.mark.parametrize("thing", ["text", 5, object()], ids=shown)
 def test_activating_what_is_no_span_never_raises(tracer: BridgeTracer, thing: Any) -> None:
     tracer.scope_manager.activate(thing, True).close()
     assert tracer.active_span is None

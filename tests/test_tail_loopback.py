@@ -75,7 +75,8 @@ def test_every_error_and_every_slow_request_arrives(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         tracer = ot_bridge.install("shop", settings=Settings(tail=f"errors,slow:1s,rest:{REST},decisions=5000"))
         provider: Any = tracer._provider
-        (tail,) = provider._active_span_processor._span_processors
+        processors = provider._active_span_processor._span_processors
+        (tail,) = (one for one in processors if isinstance(one, TailSamplingProcessor))
         share = REQUESTS // PHASES // THREADS
         for phase in range(PHASES):
             starts = [(phase * THREADS + worker) * share for worker in range(THREADS)]

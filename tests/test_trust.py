@@ -25,6 +25,7 @@ from ot_bridge import BridgeSpanContext, BridgeTracer, ConfigError, MixedFleetPr
 from ot_bridge.codecs import binary
 from ot_bridge.codecs.wire import WireContext
 from ot_bridge.propagator import Reading, from_env, refused_of
+from shown import shown
 from spans import as_dict
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
@@ -349,7 +350,7 @@ class AsynchronousCall:
 @pytest.mark.parametrize(
     "value",
     ["All", "some", None, True, 1, bool, asynchronous, functools.partial(asynchronous), AsynchronousCall()],
-    ids=repr,
+    ids=shown,
 )
 def test_setting_is_all_none_or_a_function(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"cannot use trust_incoming: .*expected 'all', 'none' or"):

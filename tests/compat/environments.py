@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 __all__ = ["BASE", "ENVIRONMENTS", "Environment"]
 
-BASE = ("hypothesis>=6.120,<7", "mock>=5,<6", "pytest>=8.3,<10", "requests>=2.31,<3")
+BASE = (
+    "hypothesis>=6.120,<7",
+    "mock>=5,<6",
+    "platformdirs>=4.2,<5",
+    "pytest>=8.3,<10",
+    "pytest-xdist>=3.6,<4",
+    "requests>=2.31,<3",
+)
 """What the tests themselves need, beside ot_bridge."""
 
 

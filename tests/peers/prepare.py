@@ -1,6 +1,6 @@
 """Environments for the peers that do not run in this interpreter, installed once into the user's cache directory.
 
-    python tests/peers/prepare.py
+    python tests/peers/prepare.py [NAME ...]
 
 or $PEERS_CACHE_DIR. Each one is a directory of packages of its own, whole or absent, named after what is in it.
 tests/test_peers.py calls `prepare` with a limit; what is not there by then is skipped, with the reason.
@@ -112,6 +112,13 @@ ENVIRONMENTS = {
         ),
         "require('jaeger-client'); require('@opentelemetry/sdk-trace-node')",
     ),
+    # A collector in a wheel, which needs the shared library of the interpreter that it was made for: Debian's has one.
+    "rotel": Environment(
+        "3.11",
+        ("rotel==0.0.1a15",),
+        "import subprocess, rotel; "
+        "subprocess.run([rotel.__path__[0] + '/rotel-agent', '--version'], check=True, capture_output=True)",
+    ),
 }
 
 
@@ -126,14 +133,18 @@ def cache_directory() -> Path:
 
 
 def prepare(
-    cache: Path | None = None, limit_s: float = 60.0, said: Callable[[str], None] = lambda line: None
+    cache: Path | None = None,
+    limit_s: float = 60.0,
+    said: Callable[[str], None] = lambda line: None,
+    names: Sequence[str] = tuple(ENVIRONMENTS),
 ) -> dict[str, Ready | Missing]:
-    """Find or install every environment, all at the same time.
+    """Find or install environments, all at the same time.
 
     Args:
         cache: None for `cache_directory()`.
         limit_s: seconds that installing may take, all in all.
         said: takes a line for each environment that is installed now.
+        names: which ones, all without it.
     """
     cache = cache or cache_directory()
     end_s = time.monotonic() + limit_s
@@ -146,8 +157,8 @@ def prepare(
         except OSError as error:
             return Missing(f"{name}: cannot install into {cache}: {error.strerror or error}")
 
-    with ThreadPoolExecutor(len(ENVIRONMENTS)) as pool:
-        return dict(zip(ENVIRONMENTS, pool.map(one, ENVIRONMENTS), strict=True))
+    with ThreadPoolExecutor(len(names)) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
 
 
 @functools.cache
@@ -253,7 +264,9 @@ def _run(command: Sequence[str], end_s: float, packages: Path | None = None) -> 
 def _main() -> int:
     parser = argparse.ArgumentParser(description="Install the environments of the peers.")
     parser.add_argument("--limit", type=float, default=300.0, metavar="SECONDS", help="how long it may take")
-    found = prepare(limit_s=parser.parse_args().limit, said=print)
+    parser.add_argument("names", nargs="*", default=tuple(ENVIRONMENTS), metavar="NAME", help="default: all")
+    given = parser.parse_args()
+    found = prepare(limit_s=given.limit, said=print, names=given.names)
     for name, state in found.items():
         print(f"{name}: ready" if isinstance(state, Ready) else state.reason)
     return int(any(isinstance(state, Missing) for state in found.values()))

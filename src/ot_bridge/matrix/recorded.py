@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from ot_bridge.matrix.peer_tables import Part
 
-__all__ = ["LEGEND", "SECTIONS", "Cell", "Section", "gaps", "parts", "recorded"]
+__all__ = ["LEGEND", "RESULTS", "SECTIONS", "Cell", "Section", "gaps", "parts", "recorded"]
 
 
 class Section(NamedTuple):
@@ -72,6 +72,9 @@ SECTIONS: Final[Mapping[str, Section]] = MappingProxyType(
     }
 )
 
+RESULTS: Final = ("works", "limited", "unusable", "not run", "fails")
+"""What a cell can say, from the best to the worst."""
+
 LEGEND: Final = """\
 Printed from the last run of `make compat`, which sets up each environment, starts the servers, and runs the tests.
 *works*: every test of it passes. *limited*: it works but for what is said. *unusable*: it does not, with any tracer.
@@ -89,10 +92,11 @@ class Cell(NamedTuple):
         result: works, limited, unusable, not run or fails.
         notes: reasons, each with the heading of its entry in RATIONALE.md, None when the fault is not ot_bridge's.
         tests: how many tests spoke for it.
-        python: the version of the interpreter.
+        python: the version of the interpreter, "" where there was none.
         packages: versions by distribution, None for one that was not installed.
         counterpart: what was on the other side.
         date: of the run, as in ISO 8601.
+        environment: which environment it was found in: a session of noxfile.py.
     """
 
     section: str
@@ -105,6 +109,7 @@ class Cell(NamedTuple):
     packages: Mapping[str, str | None]
     counterpart: str
     date: str
+    environment: str = ""
 
 
 @functools.cache
@@ -139,53 +144,51 @@ def gaps(cells: Iterable[Cell]) -> list[str]:
 def parts(name: str, cells: Sequence[Cell]) -> list[Part]:
     """Return a section's table and notes: texts, and tables as pairs of a head and rows."""
     section = SECTIONS[name]
-    mine = [cell for cell in cells if cell.section == name]
+    mine: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        if cell.section == name:
+            mine.setdefault(cell.row, {}).setdefault(cell.column, []).append(cell)
     notes: dict[str, int] = {}
-    shown = {(cell.row, cell.column): _result(cell, notes) for cell in mine}
     rows: list[Sequence[str]] = []
     if section.listed:
         head: Sequence[str] = (section.head, "Result", "Tested with", "On the other side", "Tests", "Date")
-        rows += [
-            (
-                f"{cell.row}, {cell.column}" if cell.column else cell.row,
-                shown[cell.row, cell.column],
-                _versions([cell]),
-                cell.counterpart,
-                str(cell.tests),
-                cell.date,
-            )
-            for cell in mine
-        ]
+        for row, by_column in mine.items():
+            for column, found in by_column.items():
+                named = f"{row}, {column}" if column else row
+                tests, date = _tests_and_date(found)
+                rows.append((named, _result(found, notes), _versions(found), found[0].counterpart, tests, date))
     else:
         head = (section.head, *(one or "Result" for one in section.columns), "Tested with", "Tests", "Date")
-        for row in dict.fromkeys(cell.row for cell in mine):
-            of_row = [cell for cell in mine if cell.row == row]
-            results = [shown.get((row, column), "") for column in section.columns]
-            tests, date = sum(cell.tests for cell in of_row), max(cell.date for cell in of_row)
-            rows.append((row, *results, _versions(of_row), str(tests), date))
+        for row, by_column in mine.items():
+            of_row = [cell for found in by_column.values() for cell in found]
+            results = [_result(by_column[column], notes) if column in by_column else "" for column in section.columns]
+            rows.append((row, *results, _versions(of_row), *_tests_and_date(of_row)))
     listed = "\n".join(f"{number}. {text}" for text, number in notes.items())
     return [section.intro, (head, rows), *([listed] if listed else [])]
 
 
-def _result(cell: Cell, notes: dict[str, int]) -> str:
-    numbers = []
-    for note in cell.notes:
+def _tests_and_date(cells: Sequence[Cell]) -> tuple[str, str]:
+    return str(sum(cell.tests for cell in cells)), max(cell.date for cell in cells)
+
+
+def _result(cells: Sequence[Cell], notes: dict[str, int]) -> str:
+    """Return the worst that was found, in whichever environment, with the numbers of all reasons."""
+    numbers = set()
+    for note in (note for cell in cells for note in cell.notes):
         text = note["text"]
         if note["rationale"]:
             anchor = "".join(c for c in note["rationale"].lower().replace(" ", "-") if c.isalnum() or c in "-_")
             text += f" [Why](RATIONALE.md#{anchor})"
-        numbers.append(notes.setdefault(text, len(notes) + 1))
-    if not numbers:
-        return cell.result
-    return f"{cell.result} ({', '.join(map(str, sorted(set(numbers))))})"
+        numbers.add(notes.setdefault(text, len(notes) + 1))
+    worst = max((cell.result for cell in cells), key=RESULTS.index)
+    return f"{worst} ({', '.join(map(str, sorted(numbers)))})" if numbers else worst
 
 
 def _versions(cells: Sequence[Cell]) -> str:
     """Return the versions, the interpreter's first; those of several cells in one text."""
     found: dict[str, list[str]] = {}
     for cell in cells:
-        found.setdefault("Python", []).append(cell.python)
-        for name, version in cell.packages.items():
-            if version is not None:
+        for name, version in {"Python": cell.python, **cell.packages}.items():
+            if version:
                 found.setdefault(name, []).append(version)
     return ", ".join(f"{name} {' and '.join(sorted(set(versions)))}" for name, versions in found.items())

@@ -36,7 +36,7 @@ def _with_our_encoder(export: Any) -> Callable[..., Any] | None:
     """Return the official method with another ``encode_spans``, None where it is not as expected.
 
     It calls that by its global name, and only there: the same code with other globals is the same method but for this
-    step, in every version from 1.36 to 1.45. To override it would be to copy the loop of its retries.
+    step, in every version from 1.35 to 1.45. To override it would be to copy the loop of its retries.
     """
     code, known = getattr(export, "__code__", None), getattr(export, "__globals__", {})
     if code is None or known.get("encode_spans") is not encode_spans or export.__closure__:
