@@ -42,7 +42,7 @@ class _NativeWatch(SpanProcessor):
             self._compare(span, span.kind)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        # The base class of SDKs of older SDKs returns None, which ends the flush of all processors as failed.
+        # The base class of older SDKs returns None, which ends the flush of all processors as failed.
         return True
 
     def _compare(self, span: Any, kind: SpanKind) -> None:
