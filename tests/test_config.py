@@ -59,6 +59,7 @@ DEFAULTS = {
     "sampler": None,
     "scope_name": "opentracing-shim",
     "close_timeout_s": 5.0,
+    "flush_on_sigterm": True,
 }
 
 
