@@ -34,6 +34,8 @@ class Arrival(NamedTuple):
     path: str
     headers: Mapping[str, str]
     request: Any
+    port: int = 0
+    """Of the sender: each connection has its own."""
 
     @property
     def span_names(self) -> list[str]:
@@ -57,18 +59,25 @@ class Reply(NamedTuple):
 
 @contextlib.contextmanager
 def http_collector(
-    replies: Iterable[Reply] = (), tls: ssl.SSLContext | None = None
+    replies: Iterable[Reply] = (), tls: ssl.SSLContext | None = None, idle_s: float | None = None
 ) -> Iterator[tuple[str, list[Arrival]]]:
-    """Run an OTLP/HTTP collector; give its base URL and what arrives. After the replies all is well."""
+    """Run an OTLP/HTTP collector; give its base URL and what arrives. After the replies all is well.
+
+    With ``idle_s`` connections are kept alive, and closed when they were idle for so many seconds.
+    """
     arrivals: list[Arrival] = []
     left, closed = iter(replies), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.0" if idle_s is None else "HTTP/1.1"
+        timeout = idle_s
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             body = _DECODERS.get(self.headers.get("content-encoding", ""), bytes)(body)
             headers = {key.lower(): value for key, value in self.headers.items()}
-            arrivals.append(Arrival(self.path, headers, ExportTraceServiceRequest.FromString(body)))
+            request = ExportTraceServiceRequest.FromString(body)
+            arrivals.append(Arrival(self.path, headers, request, self.client_address[1]))
             reply = next(left, Reply())
             if reply.status is None:
                 closed.wait()

@@ -170,7 +170,7 @@ def test_unknown_field_names_the_closest_one() -> None:
 
 def test_unknown_field_without_a_close_one_lists_them() -> None:
     with pytest.raises(
-        ConfigError, match=r"^unknown setting zzz=1 \(argument\), expected one of extract, .*_timeout_s$"
+        ConfigError, match=r"^unknown setting zzz=1 \(argument\), expected one of extract, .*_on_sigterm$"
     ):
         dataclasses.replace(Settings(), zzz=1)  # type: ignore[call-arg]
 

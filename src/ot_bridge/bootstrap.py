@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
 
-from ot_bridge import endings, late_binding, metrics, telemetry
+from ot_bridge import endings, forks, late_binding, metrics, telemetry
 from ot_bridge.config import Settings
 from ot_bridge.environment import read, wrong
 from ot_bridge.export import build_processors, flush_provider, shutdown_provider
@@ -124,6 +124,7 @@ def make_global(tracer: BridgeTracer) -> None:
         _set_opentracing(tracer, undo)
         metrics.expose(None)
         _send_at_the_end(tracer.settings, undo)
+        undo.callback(forks.arm(tracer._provider))
         name = _service_name_of(tracer._provider)
         _installation = _Installation(tracer, tracer._provider, tracer.settings, name, None, undo)
 
@@ -211,6 +212,7 @@ def _install(
     else:
         _tell_of_foreign(provider, existing, service_name, settings)
     _send_at_the_end(settings, undo)
+    undo.callback(forks.arm(provider))
     return installation
 
 
