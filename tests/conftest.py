@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ot_bridge import BridgeTracer, bootstrap, meter, telemetry
 
-pytest_plugins = ("compat.recording",)
+pytest_plugins = ("compat.recording", "compat.servers")
 
 # A build that is to be repeated draws the same examples each time; on a developer's machine each run draws new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)

@@ -19,6 +19,7 @@ DEFAULTS = {
     "inject": ("jaeger", "tracecontext", "baggage"),
     "trace_id_bits": 128,
     "references": "explicit",
+    "double_servers": "nest",
     "semconv": "legacy",
     "strict_extract": False,
     "error_false_as_ok": False,

@@ -22,7 +22,7 @@ from ot_bridge.telemetry import COUNTERS
 SOURCE = Path(telemetry.__file__).parent
 TOOLS = ("cli", "demo", "explain", "matrix")
 FAMILIES = {name.partition(".")[0] for name in COUNTERS}
-COUNTING = ("count", "count_all", "steps_of", "warn_once", "_give_up", "append", "extend")
+COUNTING = ("count", "count_all", "steps_of", "warn_first", "warn_once", "_give_up", "append", "extend")
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 SPAN_ID = 0xB7AD6B7169203331

@@ -21,10 +21,8 @@ from typing import Final, NamedTuple
 
 import opentracing
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME
-from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
@@ -33,6 +31,7 @@ from ot_bridge import endings, forks, late_binding, metrics, telemetry
 from ot_bridge.config import Settings
 from ot_bridge.environment import read, wrong
 from ot_bridge.export import build_processors, flush_provider, shutdown_provider
+from ot_bridge.native import watch_native
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
 from ot_bridge.redacting import protect
@@ -197,7 +196,10 @@ def _install(
     tracer._owns_provider = owned  # agreed between the two modules, not for users
     undo = contextlib.ExitStack()
     undo.callback(protect(provider, settings))
-    _watch_native(provider, propagator, tracer)
+    refer = tracer._propagator.sent
+    if refer is not None:
+        propagator.tell_sent(refer)
+    undo.callback(watch_native(provider, refer, nest=settings.double_servers == "nest"))
     name = _service_name_of(provider) or service_name
     installation = _Installation(tracer, provider, settings, name, meter_provider, undo)
     if existing is None:
@@ -235,27 +237,6 @@ def _send(*, close: bool) -> None:
     end_s = time.monotonic() + tracer.settings.close_timeout_s
     for step in (tracer.close if close else tracer.flush, *_given_way):
         step(max(0.0, end_s - time.monotonic()))
-
-
-class _Referring(SpanProcessor):
-    """Tells that a native span refers to its parent, which is then not collapsed."""
-
-    def __init__(self, refer: Callable[[int], None]) -> None:
-        self._refer = refer
-
-    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
-        if span.parent is not None:
-            self._refer(span.parent.span_id)
-
-
-def _watch_native(provider: TracerProvider, propagator: MixedFleetPropagator, tracer: BridgeTracer) -> None:
-    refer = tracer._propagator.sent
-    if refer is None:
-        return
-    propagator.tell_sent(refer)
-    add = getattr(provider, "add_span_processor", None)
-    if add is not None:
-        add(_Referring(refer))
 
 
 def _check_arguments(service_name: object, settings: object, tracer_provider: object, meter_provider: object) -> None:

@@ -427,6 +427,12 @@ class Settings:
         "explicit: references win over the active span, the first CHILD_OF is the parent; "
         "jaeger: the active span wins, else the first reference.",
     )
+    double_servers: str = _field(
+        _choice("nest", "keep"),
+        "nest",
+        "Server and consumer spans for a request of which an OpenTelemetry instrumentation has one already; nest: its "
+        "children, of kind INTERNAL; keep: as they are started. Both are warned of once.",
+    )
     semconv: str = _field(
         _choice("legacy", "dup", "new"), "legacy", "Attribute names: as the tags, both names, or OpenTelemetry's."
     )

@@ -66,6 +66,8 @@ class _Alone:
 
 
 def _listens(processor: Any, call: str) -> bool:
+    if not getattr(processor, "bridge_spans", True):  # the bridge's own, for native spans
+        return False
     if call in getattr(processor, "__dict__", ()):
         return True
     method = getattr(type(processor), call, None)

@@ -12,20 +12,23 @@ from typing import Any, Final, NamedTuple
 import opentracing
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 
 from ot_bridge.baggage import baggage_of, texts
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, BridgeSpanContext, foreign_context, get_current
+from ot_bridge.doubles import LAYERED, SERVERS
 from ot_bridge.propagator import debug_id_of, refused_of
-from ot_bridge.scope import BridgeScopeManager, ScopeContext
+from ot_bridge.scope import BridgeScopeManager, ScopeContext, native_on_top
 from ot_bridge.span import OWN_CLASSES, BridgeSpan
 from ot_bridge.telemetry import count
 
-__all__ = ["REFERENCE_RULES", "Parent", "active_parent", "context_of", "find_parent", "innermost_parent"]
+__all__ = ["REFERENCE_RULES", "InnerParent", "Parent", "active_parent", "context_of", "find_parent", "innermost_parent"]
 
 _NONE: Final[dict[str, str]] = {}
 _CHILD_OF: Final = opentracing.ReferenceType.CHILD_OF
 _FOLLOWS_FROM: Final = opentracing.ReferenceType.FOLLOWS_FROM
+_LOW_64: Final = 2**64 - 1
 _new_tuple: Final[Any] = tuple.__new__  # without the frame of a NamedTuple's constructor
 
 REFERENCE_RULES: Final = (
@@ -44,6 +47,10 @@ REFERENCE_RULES: Final = (
     ),
     ("None, a no-op or unreadable context", "ignored"),
     ("baggage of several references", "union; the parent's items win"),
+    (
+        "the caller's context, inside an OpenTelemetry server span that continues the same caller",
+        "the server span is the parent (double_servers)",
+    ),
 )
 """What was passed, and what becomes of it: printed in compat_matrix.md."""
 
@@ -66,11 +73,40 @@ class Parent(NamedTuple):
     debug_id: str | None = None
 
 
+class InnerParent(Parent):
+    """What a span starts from that is inside a native span of the same request: see :mod:`ot_bridge.doubles`.
+
+    No field of every parent: to unpack one more is the hundredth part of a span that is not sampled.
+
+    Attributes:
+        outer: the native span, a server's or a client's.
+    """
+
+    outer: SdkSpan
+
+
+def _inside(outer: SdkSpan | None, parent: Parent) -> Parent:
+    if outer is None:
+        return parent
+    inner = InnerParent(*parent)
+    inner.outer = outer
+    return inner
+
+
+def _linked(parent: Parent, links: tuple[Link, ...]) -> Parent:
+    return _inside(parent.outer if isinstance(parent, InnerParent) else None, Parent(*parent)._replace(links=links))
+
+
 _NOTHING: Final = Parent(Context(), None, _NONE)
 
 
 def find_parent(
-    manager: BridgeScopeManager, child_of: Any, references: Any, ignore_active_span: bool, jaeger_rule: bool
+    manager: BridgeScopeManager,
+    child_of: Any,
+    references: Any,
+    ignore_active_span: bool,
+    jaeger_rule: bool,
+    nests: bool = False,
 ) -> Parent:
     """Return what a new span starts from.
 
@@ -80,26 +116,27 @@ def find_parent(
         references: a reference, several, or None.
         ignore_active_span: do not fall back on the active span.
         jaeger_rule: the active span comes before references, and the first reference is the parent.
+        nests: a native server span that continues the same request is the parent in place of the caller's context.
     """
     chosen = None if child_of is None else _referred(child_of)
     if references is None:
         if chosen is None:
             return _active(manager, ignore_active_span)
-        return _explicit(chosen, ())
+        return _explicit(chosen, (), nests and not ignore_active_span)
     # child_of counts as a reference too: it may be one that was refused.
     referred = [*(() if chosen is None else ((_CHILD_OF, *chosen),)), *_read_references(references, jaeger_rule)]
     if chosen is None and jaeger_rule and not ignore_active_span:
         active = _active(manager, False)
         if active.span_context is not None:
-            return active._replace(links=_links(referred, active.span_context))
+            return _linked(active, _links(referred, active.span_context))
     if chosen is None:
         chosen = _choose(referred, jaeger_rule)
         if chosen is None:
             active = _active(manager, ignore_active_span)
-            return active._replace(links=active.links + _links(referred, None))
+            return _linked(active, active.links + _links(referred, None))
     others = () if jaeger_rule else tuple(context for _, context, _ in referred)
-    parent = _explicit(chosen, others)
-    return parent._replace(links=_links(referred, parent.span_context))
+    parent = _explicit(chosen, others, nests and not ignore_active_span)
+    return _linked(parent, _links(referred, parent.span_context and chosen[0]))
 
 
 def active_parent(manager: BridgeScopeManager) -> Parent:
@@ -116,15 +153,17 @@ def active_parent(manager: BridgeScopeManager) -> Parent:
     if isinstance(span, BridgeSpan):
         baggage = baggage_of(span, context)
         above: SpanContext | None = span._context
+        outer = None
     else:
         found = context.get(BAGGAGE_KEY)
         baggage = texts(found) if isinstance(found, dict) and found else _NONE
         above = None if span is None else span.get_span_context()
+        outer = _layered(span)
     if above is None or not above.is_valid:
         debug_id = getattr(above, "debug_id", None) or debug_id_of(context)
         refused = refused_of(context)
         return Parent(context, None, baggage, () if refused is None else (_refused_link(refused),), debug_id)
-    return Parent(context, above, baggage)
+    return _inside(outer, Parent(context, above, baggage))
 
 
 def innermost_parent(manager: BridgeScopeManager) -> Parent:
@@ -184,8 +223,9 @@ def _active(manager: BridgeScopeManager, ignore: bool) -> Parent:
     return Parent(Context(), None, _NONE) if ignore else active_parent(manager)
 
 
-def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext]) -> Parent:
+def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext], nests: bool) -> Parent:
     context, span = chosen
+    outer = _layered(span)
     baggage: dict[str, str] = context.items
     debug_id = context.debug_id
     for other in others:
@@ -194,15 +234,41 @@ def _explicit(chosen: _Referred, others: Iterable[BridgeSpanContext]) -> Parent:
         debug_id = debug_id or other.debug_id
     current = get_current()
     values = current.copy()
+    above: SpanContext = context
+    if span is None and not debug_id:
+        outer = _same_request(current, context)
+        if outer is not None and nests:
+            span, above = outer, outer.get_span_context()
+            held = current.get(BAGGAGE_KEY)
+            baggage = {**baggage, **texts(held)} if isinstance(held, dict) else baggage
     if baggage:
         values[BAGGAGE_KEY] = baggage
     else:  # what another request has in the current Context is not for this span's sampler and processors
         values.pop(BAGGAGE_KEY, None)
-    if not context.is_valid:
+    links = () if context.is_valid else _links([(_CHILD_OF, *chosen)], None)
+    if not above.is_valid:
         values.pop(SPAN_KEY, None)
-        return Parent(Context(values), None, baggage, _links([(_CHILD_OF, *chosen)], None), debug_id)
+        return Parent(Context(values), None, baggage, links, debug_id)
     values[SPAN_KEY] = span if span is not None else NonRecordingSpan(context)
-    return Parent(Context(values), context, baggage)
+    return _inside(outer, Parent(Context(values), above, baggage, links))
+
+
+def _layered(span: Any) -> SdkSpan | None:
+    """Return a native span that stands for a request or a call: a second one of its kind would be one too many."""
+    is_native = isinstance(span, SdkSpan) and not isinstance(span, BridgeSpan)
+    return span if is_native and span.kind in LAYERED else None
+
+
+def _same_request(current: Context, remote: BridgeSpanContext) -> SdkSpan | None:
+    """Return the current native server span, where it continues the same caller's span, or has no caller either."""
+    outer = _layered(native_on_top(current))
+    if outer is None or outer.kind not in SERVERS:
+        return None
+    if outer.parent is None or not remote.is_valid:
+        return None if outer.parent is not None or remote.is_valid else outer
+    # An old hop may have cut the trace id in one of the headers.
+    same_trace = (outer.parent.trace_id ^ remote.trace_id) & _LOW_64 == 0
+    return outer if same_trace and outer.parent.span_id == remote.span_id and remote.is_remote else None
 
 
 _Reference = tuple[Any, BridgeSpanContext, "trace_api.Span | None"]

@@ -26,7 +26,7 @@ from ot_bridge.conventions import KINDS
 from ot_bridge.head import SHED, Head
 from ot_bridge.known import PLAIN
 from ot_bridge.metering import timed, timed_class
-from ot_bridge.parents import Parent
+from ot_bridge.parents import InnerParent, Parent
 from ot_bridge.recording import RecordingSpan, SpanRules, summarize
 from ot_bridge.span import BridgeSpan, UnsampledSpan
 from ot_bridge.tags import NO_TAGS, Tags, read_tags
@@ -258,6 +258,8 @@ class SpanRecorder:
         span._is_seen = is_seen
         span._unended = True
         span._start_time = time_ns() if start_ns is None else start_ns
+        if type(parent) is InnerParent:
+            span._outer, span._is_judged = parent.outer, True
         if debug and (above is None or above.is_remote):
             attributes["jaeger.debug"] = True
         if read is not NO_TAGS or links or len(attributes) > rules.max_attributes:

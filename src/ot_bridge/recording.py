@@ -38,6 +38,7 @@ from ot_bridge.conventions import (
     read_kind,
     resolve_status,
 )
+from ot_bridge.doubles import kind_inside
 from ot_bridge.known import PLAIN, Known
 from ot_bridge.listeners import Listeners
 from ot_bridge.locks import fork_safe_lock
@@ -184,6 +185,7 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
     _dropped_attributes: int = 0
     _dropped_events: int = 0
     _dropped_links: int = 0
+    _outer: Any = None  # the native span of a request that it was started inside of: see ot_bridge.doubles
     _refused: bool = False  # sampling.priority=0 after the start: for a tail sampler, where nothing was sampled before
     _is_summary: bool = False  # of spans that were collapsed
 
@@ -630,6 +632,10 @@ class RecordingSpan(BridgeSpan, SdkSpan):  # type: ignore[misc]  # both bases ha
                 exception_type=exception_type,
                 keep=self._rules.settings.semconv == "dup",
             )
+        if self._outer is not None:  # after all that depends on what the span's own tags say
+            nest = self._rules.settings.double_servers == "nest"
+            outer, self._outer = self._outer, None
+            self._kind = kind_inside(outer, self._kind, nest=nest)
         if self._exceptions is not None:
             self._exceptions = None
         if self._record_end_metrics is not None:

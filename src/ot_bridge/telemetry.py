@@ -21,6 +21,7 @@ __all__ = [
     "reset",
     "snapshot",
     "steps_of",
+    "warn_first",
     "warn_once",
     "watch",
 ]
@@ -60,6 +61,8 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "start.failed": "spans that could not be started and are not recorded (warns once)",
         "start.failed.parent": "parents that could not be read; the span became a root (warns once)",
         "start.tags.unreadable": "tags= arguments that are no mapping",
+        "double.<kind>": "requests for which OpenTracing code and an OpenTelemetry instrumentation both made a span of "
+        "this kind (warns once for each instrumentation)",
         "parent.ignored": "parents and references that name no span: a no-op tracer's, another tracer's",
         "span.field.<name>": "assignments to what exporters read from a span, such as span.resource (warns once)",
         "span.after_finish": "calls on a span that was finished already",
@@ -196,13 +199,24 @@ def count_all(names: Iterable[str]) -> None:
 def warn_once(key: str, message: str, *args: object, exc_info: bool = False) -> None:
     """Log a warning the first time that ``key`` is seen in this process; count it every time."""
     count(key)
-    if key in _warned:
-        return
+    if key not in _warned and _is_first(key):
+        _logger.warning(message, *args, exc_info=exc_info)
+
+
+def warn_first(key: str, about: str, message: Callable[[], str]) -> None:
+    """As :func:`warn_once`, with a warning for each thing that it is about; the message is made only then."""
+    count(key)
+    cause = f"{key} {about}"
+    if cause not in _warned and _is_first(cause):
+        _logger.warning("%s", message())
+
+
+def _is_first(cause: str) -> bool:
     with _lock:
-        if key in _warned:
-            return
-        _warned.add(key)
-    _logger.warning(message, *args, exc_info=exc_info)
+        if cause in _warned:
+            return False
+        _warned.add(cause)
+        return True
 
 
 def steps_of(names: tuple[str, ...]) -> Iterator[int]:

@@ -20,10 +20,11 @@ from ot_bridge.codecs.wire import WireContext
 from ot_bridge.config import Settings
 from ot_bridge.context import FLAGS, BridgeSpanContext
 from ot_bridge.delegation import DelegatingScopeManager
+from ot_bridge.doubles import kind_inside
 from ot_bridge.environment import wrong
 from ot_bridge.errors import CarrierError, CorruptedContextError, FormatError
 from ot_bridge.metering import MeteredScopeManager, is_wanted
-from ot_bridge.parents import Parent, active_parent, context_of, find_parent, innermost_parent
+from ot_bridge.parents import InnerParent, Parent, active_parent, context_of, find_parent, innermost_parent
 from ot_bridge.propagator import MixedFleetPropagator, refused_ids
 from ot_bridge.recorder import SpanRecorder
 from ot_bridge.recording import RecordingSpan
@@ -191,8 +192,8 @@ class BridgeTracer(opentracing.Tracer):
             if child_of is None and references is None and not ignore_active_span:
                 parent = self._active_parent(self._manager)
             else:
-                jaeger_rule = self.settings.references == "jaeger"
-                parent = find_parent(self._manager, child_of, references, ignore_active_span, jaeger_rule)
+                jaeger_rule, nests = self.settings.references == "jaeger", self.settings.double_servers == "nest"
+                parent = find_parent(self._manager, child_of, references, ignore_active_span, jaeger_rule, nests)
         except Exception:
             warn_once("start.failed.parent", "the parent of a span could not be read", exc_info=True)
             parent = Parent(Context(), None, {})
@@ -398,6 +399,8 @@ class BridgeTracer(opentracing.Tracer):
         if self._recorder is not None:
             return self._recorder.start(self, name, parent, tags, start_ns)
         kind, attributes, special = split_tags(tags, self.settings)
+        if isinstance(parent, InnerParent):
+            kind = kind_inside(parent.outer, kind, nest=self.settings.double_servers == "nest")
         shown = name
         if self._redactor is not None:
             attributes, shown = dict(self._redactor.attributes(attributes)), self._redactor.text(name)

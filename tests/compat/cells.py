@@ -7,8 +7,8 @@
     @limited("two requests at a time share one span: it keeps spans by Flask's request proxy")
     def test_requests_at_the_same_time_lose_a_span(): ...
 
-A cell is what its worst test says: it `fails`, was `not run`, is `unusable`, `limited` (both hold what the library or the
-process does, and pass when that is so), or `works`. ``pytest --record FILE`` writes the cells of a run; see
+A cell is what its worst test says: it `fails`, was `not run`, is `unusable`, `limited` (both hold what the library or
+the process does, and pass when that is so), or `works`. ``pytest --record FILE`` writes the cells of a run; see
 tests/compat/recording.py. The sections, and the columns that each row of them must fill, are in
 ``ot_bridge.matrix.recorded``.
 """

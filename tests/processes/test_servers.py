@@ -117,7 +117,9 @@ SERVERS = {
 
 def _cases(rows: dict[str, Server], *ways: Way) -> list[object]:
     return [
-        pytest.param(server, way, marks=cell("processes", row, way.column, packages=server.packages), id=f"{row}-{way.column}")
+        pytest.param(
+            server, way, marks=cell("processes", row, way.column, packages=server.packages), id=f"{row}-{way.column}"
+        )
         for row, server in rows.items()
         for way in ways
     ]
@@ -156,7 +158,10 @@ def wait_until(condition: object, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("server", "way"), [*_cases(SERVERS, INSTALL, RUN), *_cases({"gunicorn sync, preload": SERVERS["gunicorn sync, preload"]}, DROP_IN)])
+@pytest.mark.parametrize(
+    ("server", "way"),
+    [*_cases(SERVERS, INSTALL, RUN), *_cases({"gunicorn sync, preload": SERVERS["gunicorn sync, preload"]}, DROP_IN)],
+)
 def test_every_request_is_one_span_though_workers_are_recycled_and_stopped(
     server: Server, way: Way, tmp_path: Path
 ) -> None:

@@ -128,6 +128,9 @@ VALUES: Final[Tests] = {
 }
 
 REFERENCES: Final[Tests] = {
+    "the caller's context, inside an OpenTelemetry server span that continues the same caller": (
+        "test_doubles::test_second_server_span_is_an_internal_child_of_the_first",
+    ),
     "child_of": (
         "test_references::test_child_of_argument_beats_the_references",
         "test_references::test_child_of_argument_beats_the_active_span",
@@ -210,6 +213,7 @@ SETTINGS: Final[Tests] = {
     "inject": ("test_inject_extract::test_settings_choose_what_is_sent",),
     "trace_id_bits": ("test_span_life::test_trace_id_bits_64_makes_short_roots_and_keeps_long_traces",),
     "references": ("test_references::test_references_jaeger_keeps_the_active_span_as_parent",),
+    "double_servers": ("test_doubles::test_kept_double_servers_are_said_all_the_same",),
     "semconv": NEW_NAMES[:2],
     "strict_extract": ("test_inject_extract::test_strict_extract_raises_what_jaeger_client_raised",),
     "error_false_as_ok": ("test_tags::test_false_error_is_ok_when_asked_for",),

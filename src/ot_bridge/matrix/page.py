@@ -19,6 +19,7 @@ from ot_bridge.matrix import held_by
 from ot_bridge.matrix.api import API_RULES, CARRIER_RULES
 from ot_bridge.matrix.dropin import DROPIN_RULES, SURFACE_TESTS
 from ot_bridge.matrix.peer_tables import peer_parts
+from ot_bridge.matrix.recorded import LEGEND, SECTIONS, parts, recorded
 from ot_bridge.meter import PATHS
 from ot_bridge.metrics import MEASURES, METER
 from ot_bridge.not_carried import NOT_CARRIED
@@ -92,7 +93,10 @@ def _sections() -> Iterable[tuple[str, str]]:
     yield "Formats", _formats()
     carriers = [(rule.carrier, rule.becomes, _tests(rule.held_by)) for rule in CARRIER_RULES]
     yield "Carriers", _table(("Carrier", "What becomes of it", "Held by"), carriers) + "\n" + _lines()
-    yield "Peers", "\n".join(f"{part}\n" if isinstance(part, str) else _table(*part) for part in peer_parts())
+    yield "Peers", _mixed(peer_parts())
+    yield "Found by running it", LEGEND
+    for name, section in SECTIONS.items():
+        yield section.title, _mixed(parts(name, recorded()))
     yield "Samplers", _samplers()
     yield "Tail sampling", _tail()
     yield "Settings", _settings()
@@ -101,6 +105,11 @@ def _sections() -> Iterable[tuple[str, str]]:
     rows = [(_code(name), telemetry.COUNTERS[name]) for name in sorted(telemetry.COUNTERS)]
     yield "Counters", "From `ot_bridge.telemetry.snapshot()`.\n\n" + _table(("Counter", "What it counts"), rows)
     yield "Measures", _measures()
+
+
+def _mixed(given: Iterable[Any]) -> str:
+    """Return texts and tables, one below the other."""
+    return "\n".join(f"{part}\n" if isinstance(part, str) else _table(*part) for part in given)
 
 
 def _tags() -> str:
