@@ -221,11 +221,13 @@ def _install(
 def _send_at_the_end(settings: Settings, undo: contextlib.ExitStack) -> None:
     """Prepare the ends that are no ends of the interpreter."""
     close, flush = partial(_send, close=True), partial(_send, close=False)
-    undo.callback(endings.arm(close, flush))
-    if settings.flush_on_sigterm:
-        from ot_bridge import sigterm
+    if not settings.flush_on_sigterm:
+        undo.callback(endings.arm(close, flush))
+        return
+    from ot_bridge import sigterm
 
-        undo.callback(sigterm.arm(close, flush, settings.close_timeout_s))
+    undo.callback(endings.arm(sigterm.uninterrupted(close), flush))
+    undo.callback(sigterm.arm(close, flush, settings.close_timeout_s))
 
 
 def _send(*, close: bool) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-__all__ = ["arm"]
+__all__ = ["arm", "uninterrupted"]
 
 _LEAST_S: Final = 0.1  # what the bound of the work itself takes longer than it says
 
@@ -32,7 +32,8 @@ class _Work(NamedTuple):
 
 
 _work: _Work | None = None
-_exiting = False
+_ending = False  # the process is about to end, and is sending already
+_came = False  # and the signal has come meanwhile
 
 
 def arm(close: Callable[[], object], flush: Callable[[], object], timeout_s: float) -> Callable[[], None]:
@@ -71,8 +72,27 @@ def _disarm() -> None:
 
 
 def _note_exit() -> None:
-    global _exiting
-    _exiting = True
+    global _ending
+    _ending = True
+
+
+def uninterrupted(close: Callable[[], object]) -> Callable[[], None]:
+    """Return what closes, in a process that ends by itself, before the signal may end it.
+
+    ``Pool.terminate()`` tells its workers to end, and signals those that are doing so.
+    """
+
+    def run() -> None:
+        global _ending
+        before, _ending = _ending, True
+        try:
+            close()
+        finally:
+            _ending = before
+            if _came and not before:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    return run
 
 
 def _is_free() -> bool:
@@ -91,8 +111,10 @@ def _on_sigterm(number: int, _: FrameType | None) -> None:
     if os.getpid() == 1:
         # The system keeps signals without a handler from a container's first process: so it lives on, as ever.
         return
+    global _came
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-    if _exiting:  # the exit is sending already
+    if _ending:
+        _came = True
         return
     try:
         if _work is not None:

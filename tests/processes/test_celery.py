@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,27 +15,33 @@ pytest.importorskip("celery", reason="needs celery: make compat")
 from collectors import http_collector
 from compat.cells import cell
 from compat.servers import redis
-from processes.ways import DROP_IN, INSTALL, LATE, RUN, Way, names
-from zero_code import LIMIT_S, environment, started
+from processes.ways import DROP_IN, INSTALL, LATE, RUN, Way, names, wait_until
+from zero_code import LIMIT_S, started
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="celery has no prefork on Windows")
 
 TASKS = 5
 TEXT = """
 import os
-import celery, opentracing
+import celery, celery.signals, opentracing
 
 app = celery.Celery("app", broker=os.environ["BROKER"])
 app.conf.broker_connection_retry_on_startup = True
 if os.environ["BROKER"] == "filesystem://":
     names = "data_folder_in", "data_folder_out", "control_folder"
-    app.conf.broker_transport_options = dict.fromkeys(names, os.environ["QUEUE"])
+    app.conf.broker_transport_options = {"polling_interval": 0.05, **dict.fromkeys(names, os.environ["QUEUE"])}
 
 @app.task(name="charge", ignore_result=True)
 def charge(number):
     with opentracing.global_tracer().start_active_span(f"task {number}"):
-        print("done", number, flush=True)
-"""
+        pass
+    open(f"done{number}", "w").close()
+
+@celery.signals.worker_ready.connect
+def send(**_):
+    for number in range(TASKS):
+        charge.apply_async((number,), queue=os.environ["CELERY_QUEUE"])
+""".replace("TASKS", str(TASKS))
 ROWS = {
     "celery prefork": ("--pool=prefork", "--concurrency=2"),
     "celery prefork, recycled children": ("--pool=prefork", "--concurrency=2", "--max-tasks-per-child=1"),
@@ -74,28 +78,14 @@ def test_every_task_is_one_span_though_children_are_recycled_and_the_worker_stop
 ) -> None:
     (tmp_path / "app.py").write_text(way.code + TEXT, encoding="utf-8")
     worker = ("celery", "-A", "app", "worker", *words, "--without-gossip", "--without-mingle", "--without-heartbeat")
-    queue = f"--queues=q{os.urandom(4).hex()}"
-    sender = f"import app; [app.charge.apply_async((number,), queue={queue[9:]!r}) for number in range({TASKS})]"
+    queue = os.urandom(4).hex()
     with http_collector(idle_s=30) as (endpoint, arrivals):
-        subprocess.run(
-            [sys.executable, "-c", sender], cwd=tmp_path, env=environment(**broker), check=True, timeout=LIMIT_S
-        )
-        variables = {**LATE, **broker}
+        variables = {**LATE, **broker, "CELERY_QUEUE": queue}
         with started(
-            *worker, queue, cwd=tmp_path, endpoint=endpoint, variables=variables, launcher=way.launcher
+            *worker, f"--queues={queue}", cwd=tmp_path, endpoint=endpoint, variables=variables, launcher=way.launcher
         ) as process:
-            _wait_for_done(tmp_path / "server.log", process)
+            wait_until(lambda: len([*tmp_path.glob("done*")]) == TASKS, process)
             process.send_signal(signal.SIGTERM)
             assert process.wait(LIMIT_S) == 0
         found = names(arrivals)
     assert found == Counter(f"task {number}" for number in range(TASKS))
-
-
-def _wait_for_done(log: Path, process: subprocess.Popen[bytes]) -> None:
-    import time
-
-    end_s = time.monotonic() + LIMIT_S
-    while log.read_text(errors="replace").count("done ") < TASKS:
-        assert process.poll() is None, "the worker has ended"
-        assert time.monotonic() < end_s, "the tasks were not done"
-        time.sleep(0.02)

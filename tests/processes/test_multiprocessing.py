@@ -87,7 +87,9 @@ CASES = [
 ]
 
 
-def run(way: Way, text: str, method: str, directory: Path, endpoint: str, **more: str) -> subprocess.CompletedProcess[str]:
+def run(
+    way: Way, text: str, method: str, directory: Path, endpoint: str, **more: str
+) -> subprocess.CompletedProcess[str]:
     program = directory / "program.py"
     program.write_text(way.code + text, encoding="utf-8")
     launcher = way.launcher or ()
@@ -104,9 +106,7 @@ def run(way: Way, text: str, method: str, directory: Path, endpoint: str, **more
 
 
 @pytest.mark.parametrize(("method", "way"), CASES)
-def test_spans_of_all_children_arrive_below_the_context_that_was_passed(
-    method: str, way: Way, tmp_path: Path
-) -> None:
+def test_spans_of_all_children_arrive_below_the_context_that_was_passed(method: str, way: Way, tmp_path: Path) -> None:
     with http_collector(idle_s=30) as (endpoint, arrivals):
         done = run(way, TEXT + ALL, method, tmp_path, endpoint)
         found = {name: (trace_id, parent_id) for name, trace_id, parent_id in parents(arrivals)}
@@ -135,7 +135,9 @@ def test_child_that_is_terminated_sends_its_spans_first(method: str, way: Way, t
 def test_terminated_children_end_in_time_when_nobody_takes_their_spans(tmp_path: Path) -> None:
     with BAD_COLLECTORS["never-answers"]() as port:
         began = time.monotonic()
-        done = run(INSTALL, TEXT + TERMINATED, "fork", tmp_path, f"http://127.0.0.1:{port}", OT_BRIDGE_CLOSE_TIMEOUT_S="1")
+        done = run(
+            INSTALL, TEXT + TERMINATED, "fork", tmp_path, f"http://127.0.0.1:{port}", OT_BRIDGE_CLOSE_TIMEOUT_S="1"
+        )
         whole_s = time.monotonic() - began
     exitcode, *took_s = json.loads(f"[{done.stdout.replace(' ', ',')}]")
     assert (exitcode, [one < 3 for one in took_s], whole_s < 20) == (-signal.SIGTERM, [True, True], True)

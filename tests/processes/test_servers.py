@@ -6,7 +6,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ import pytest
 
 from collectors import http_collector
 from compat.cells import cell
-from processes.ways import DROP_IN, INSTALL, LATE, RUN, Way, parents
+from processes.ways import DROP_IN, INSTALL, LATE, RUN, Way, parents, wait_until
 from zero_code import LIMIT_S, free_port, started
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork")
@@ -90,9 +89,11 @@ def _gunicorn(*words: str, app: str = "wsgi", packages: tuple[str, ...] = ()) ->
 
 def _uwsgi(*words: str) -> Server:
     # uwsgi brings an interpreter of its own, which has to be told of the environment.
-    common = ("uwsgi", "--http-socket=127.0.0.1:PORT", "--master", "--processes=1", "--need-app", "--die-on-term")
+    common = ("uwsgi", "--http-socket=127.0.0.1:PORT", "--master", "--processes=1", "--need-app")
+    # By itself it does not wait for requests, and a worker that ends in one runs no atexit.
+    graceful = "--hook-master-start=unix_signal:15 gracefully_kill_them_all"
     more = ("--max-requests=4", "--min-worker-lifetime=0", f"--home={sys.prefix}", "--module=app:app")
-    return Server((*common, *more, *words), "wsgi", ("pyuwsgi",), 4)
+    return Server((*common, graceful, *more, *words), "wsgi", ("pyuwsgi",), 4)
 
 
 _CLASSES = {
@@ -150,14 +151,6 @@ def ask(port: int, trace_id: str) -> bytes:
         return body
 
 
-def wait_until(condition: object, process: subprocess.Popen[bytes]) -> None:
-    end_s = time.monotonic() + LIMIT_S
-    while not condition():  # type: ignore[operator]
-        assert process.poll() is None, "the server has ended"
-        assert time.monotonic() < end_s, "it never came"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     ("server", "way"),
     [*_cases(SERVERS, INSTALL, RUN), *_cases({"gunicorn sync, preload": SERVERS["gunicorn sync, preload"]}, DROP_IN)],
@@ -176,7 +169,7 @@ def test_every_request_is_one_span_though_workers_are_recycled_and_stopped(
                 assert set(threads.map(lambda trace_id: ask(port, trace_id), trace_ids)) == {b"done"}
             if server.recycles is not None:
                 # Of the workers that were recycled, before anybody stops the rest.
-                wait_until(lambda: len(parents(arrivals)) >= server.recycles, process)  # type: ignore[operator]
+                wait_until(lambda: len(parents(arrivals)) >= server.recycles, process)
             process.send_signal(signal.SIGTERM)
             process.wait(LIMIT_S)
         found = parents(arrivals)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from collectors import Arrival
-from zero_code import BRIDGE
+from zero_code import BRIDGE, LIMIT_S
 
-__all__ = ["DROP_IN", "INSTALL", "LATE", "RUN", "WAYS", "Way", "names", "parents"]
+__all__ = ["DROP_IN", "INSTALL", "LATE", "RUN", "WAYS", "Way", "names", "parents", "wait_until"]
 
 LATE = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_SERVICE_NAME": "shop"}
 """Only the end can send the spans."""
@@ -60,3 +62,12 @@ def _spans(arrivals: Sequence[Arrival]) -> list[object]:
         for scope_spans in resource_spans.scope_spans
         for span in scope_spans.spans
     ]
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait for something that a server will do, unless it ends before."""
+    end_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert process.poll() is None, "the server has ended"
+        assert time.monotonic() < end_s, "it never came"
+        time.sleep(0.02)
