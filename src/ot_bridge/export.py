@@ -133,6 +133,9 @@ def _build_otlp(assumed: str | None, origin: str, *, deferred: bool) -> SpanExpo
     build = partial(new_exporter, chosen, endpoint=endpoint)
     if not deferred:
         return build()
+    if chosen == GRPC:
+        # grpc imports it, and where that is at the end of the interpreter it can no longer register with threading.
+        import concurrent.futures.thread  # noqa: F401
     from ot_bridge.deferred import DeferredExporter
 
     return DeferredExporter(build)
