@@ -134,8 +134,8 @@ def _build_otlp(assumed: str | None, origin: str, *, deferred: bool) -> SpanExpo
     if not deferred:
         return build()
     if chosen == GRPC:
-        # grpc imports it, and where that is at the end of the interpreter it can no longer register with threading.
-        import concurrent.futures.thread  # noqa: F401
+        # The official exporter imports it, and it starts threads: too late where the first export is that at the exit.
+        import opentelemetry.sdk._logs  # noqa: F401
     from ot_bridge.deferred import DeferredExporter
 
     return DeferredExporter(build)
