@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ot_bridge import meter as meter
     from ot_bridge import telemetry as telemetry
     from ot_bridge.bootstrap import install
+    from ot_bridge.carrying import ContextExecutor, in_context
     from ot_bridge.config import Settings
     from ot_bridge.context import BridgeSpanContext
     from ot_bridge.errors import BridgeError, CarrierError, ConfigError, CorruptedContextError, FormatError
@@ -42,11 +43,13 @@ else:
         "BridgeTracer": "tracer",
         "CarrierError": "errors",
         "ConfigError": "errors",
+        "ContextExecutor": "carrying",
         "CorruptedContextError": "errors",
         "FormatError": "errors",
         "MixedFleetPropagator": "propagator",
         "Settings": "config",
         "__version__": "version",
+        "in_context": "carrying",
         "install": "bootstrap",
     }
 
@@ -80,10 +83,12 @@ __all__ = [
     "BridgeTracer",
     "CarrierError",
     "ConfigError",
+    "ContextExecutor",
     "CorruptedContextError",
     "FormatError",
     "MixedFleetPropagator",
     "Settings",
     "__version__",
+    "in_context",
     "install",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
 import opentracing
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 
 from ot_bridge.context import BAGGAGE_KEY, SPAN_KEY, get_current
+from ot_bridge.locks import fork_safe_lock
 from ot_bridge.scope import (
     SCOPE_KEY,
     BridgeScope,
@@ -17,14 +19,23 @@ from ot_bridge.scope import (
     native_on_top,
     otel_side,
     scope_of,
+    scopes_in,
 )
+from ot_bridge.telemetry import count
 
 if TYPE_CHECKING:
     from ot_bridge.tracer import BridgeTracer
 
-__all__ = ["DelegatingScopeManager"]
+__all__ = ["DelegatingScopeManager", "delegating_managers"]
 
 _OURS = "_ot_bridge_scope"
+_managers: tuple[ReferenceType[DelegatingScopeManager], ...] = ()
+_lock = fork_safe_lock()
+
+
+def delegating_managers() -> list[DelegatingScopeManager]:
+    """Return those that there are in the process."""
+    return [manager for found in _managers if (manager := found()) is not None]
 
 
 class _DelegatedScope(BridgeScope):
@@ -38,16 +49,31 @@ class _DelegatedScope(BridgeScope):
         self._is_special = True
         # What was attached: their manager may find the scope where that is not current.
         self.context: Context | None = get_current()
+        self.is_left = False  # closed by their manager, where it was active; a task may still have a copy of it
+
+    def let_go(self) -> None:
+        if not self._closed:
+            super().let_go()
+            self._close_theirs()
 
     def _leave(self, current: Context) -> None:
         self.context = None
         try:
-            if self._manager.delegate.active is self._theirs:  # type: ignore[attr-defined]
-                self._theirs.close()
-            elif self._left_to_us:
-                self.span.finish()
+            self._close_theirs()
         finally:
             super()._leave(current)
+
+    def _close_theirs(self) -> None:
+        try:
+            if self._manager.delegate.active is self._theirs:  # type: ignore[attr-defined]
+                self._theirs.close()
+                self.is_left = True
+                return
+        except Exception:
+            # OpenTracing's manager on context variables refuses in a task that only inherited the scope.
+            count("scope.failed.delegate")
+        if self._left_to_us:
+            self.span.finish()
 
 
 class DelegatingScopeManager(BridgeScopeManager):
@@ -59,8 +85,11 @@ class DelegatingScopeManager(BridgeScopeManager):
     """
 
     def __init__(self, tracer: BridgeTracer, delegate: opentracing.ScopeManager) -> None:
+        global _managers
         super().__init__(tracer)
         self.delegate = delegate
+        with _lock:
+            _managers = (*(found for found in _managers if found() is not None), ref(self))
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -103,12 +132,33 @@ class DelegatingScopeManager(BridgeScopeManager):
         span, baggage = otel_side(theirs.span)  # activated in their manager, past the tracer
         return Context({**bare, SPAN_KEY: span, BAGGAGE_KEY: baggage}), span
 
+    def holds(self, scope: BridgeScope) -> bool:
+        return getattr(self._theirs(), _OURS, None) is scope
+
+    def active_here(self) -> Any:
+        """Return their active scope when it has a span, else None."""
+        theirs = self._theirs()
+        return None if theirs is None or theirs.span is None else theirs
+
     def _theirs(self) -> Any:
         """Return their active scope, after letting go of those that were closed in another thread or task."""
         theirs = self.delegate.active
-        while theirs is not None and getattr(getattr(theirs, _OURS, None), "_closed", False):
-            theirs.close()
+        while theirs is not None:
+            ours = getattr(theirs, _OURS, None)
+            if not isinstance(ours, _DelegatedScope) or not ours._closed or ours.is_left:
+                return theirs
+            try:
+                theirs.close()
+            except Exception:  # a task that only inherited it, as above
+                count("scope.failed.delegate")
             if self.delegate.active is theirs:
-                return None
+                return self._below(ours)
             theirs = self.delegate.active
-        return theirs
+        return None
+
+    def _below(self, closed: BridgeScope) -> Any:
+        """Return their scope that was active before one that is closed and that their manager does not let go."""
+        for scope in scopes_in(closed._prior):
+            if isinstance(scope, _DelegatedScope) and scope._manager is self and not scope._closed:
+                return scope._theirs
+        return None

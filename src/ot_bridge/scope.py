@@ -50,6 +50,7 @@ __all__ = [
     "native_on_top",
     "otel_side",
     "scope_of",
+    "scopes_in",
 ]
 
 SCOPE_KEY: Final = create_key("ot-bridge-scope")
@@ -183,6 +184,10 @@ class BridgeScope(opentracing.Scope):
             record_failure(self.span, exc_type, exc_val, exc_tb)
         self.close()
 
+    def let_go(self) -> None:
+        """Count as closed. Nothing is finished, and who opened the scope goes back to the Context before by himself."""
+        self._closed = True
+
     def is_stale(self) -> bool:
         """Tell whether a Context that holds this scope is out of date in the place where that is asked."""
         # Who took the Context along before the scope was closed, as a task does, goes on under its span.
@@ -191,7 +196,7 @@ class BridgeScope(opentracing.Scope):
     def _open_inside(self, current: Context) -> BridgeScope | None:
         """Return the next scope of the same manager that was opened after this one and is still open."""
         inside = None
-        for scope in _scopes_in(current):
+        for scope in scopes_in(current):
             if scope is self:
                 return inside
             if scope._manager is self._manager and not scope._closed:
@@ -256,7 +261,7 @@ class BridgeScope(opentracing.Scope):
 
     def _take_out(self, current: Context) -> None:
         """Take this scope out from under the one that was opened on top of it, which goes back to what was before."""
-        for scope in _scopes_in(current):
+        for scope in scopes_in(current):
             if scope_of(scope._prior) is self:
                 scope._prior = _live(scope._prior)
                 attach(scope._prior)
@@ -274,7 +279,7 @@ class _ShownScope(BridgeScope):
         self.span = span
 
 
-def _scopes_in(context: Context) -> Iterator[BridgeScope]:
+def scopes_in(context: Context) -> Iterator[BridgeScope]:
     """Yield the scopes of a Context, from the innermost outwards."""
     scope = scope_of(context)
     while scope is not None:
@@ -342,6 +347,10 @@ class BridgeScopeManager(opentracing.ScopeManager):
         if scope is not None:
             return scope if scope.span is not None else None
         return self._showing(context)
+
+    def holds(self, scope: BridgeScope) -> bool:
+        """Tell whether a scope of this manager, the innermost of them in the current Context, is active."""
+        return not scope.is_stale()
 
     def current(self) -> tuple[Context, trace_api.Span | None]:
         """Return the Context that a new span starts in, and the OpenTelemetry span that is current in it."""

@@ -275,6 +275,24 @@ API_RULES: Final = (
             "test_mixed_api::test_native_span_is_the_same_object_each_time",
         ),
     ),
+    # Threads, greenlets, pools
+    ApiRule(
+        "ot_bridge.in_context (not in OpenTracing)",
+        "a function that runs with what is active now, in any thread, greenlet, callback or process, any time",
+        (
+            "test_carrying::test_span_and_baggage_are_active_in_both_apis_and_nothing_is_afterwards",
+            "test_carrying::test_every_kind_of_callable_is_carried",
+            "test_managers::test_pool_is_given_the_span_that_is_active_for_the_manager",
+        ),
+    ),
+    ApiRule(
+        "ot_bridge.ContextExecutor (not in OpenTracing)",
+        "an executor that does so with every function; all else is its own",
+        (
+            "test_threads::test_work_of_many_requests_in_one_pool_is_in_the_trace_of_each",
+            "test_carrying::test_executor_is_what_it_wraps_in_all_else",
+        ),
+    ),
 )
 
 
