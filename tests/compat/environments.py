@@ -35,9 +35,12 @@ class Environment(NamedTuple):
 _LOOPS = ("anyio", "eventlet", "gevent", "tornado>=6.1", "trio")
 _BUT_TORNADO_5 = ("--ignore=tests/loops/test_tornado_5.py",)
 
+_SERVERS = ("celery", "flask", "gevent", "gunicorn", "pyuwsgi", "redis", "uvicorn", "uvicorn-worker")
+
 ENVIRONMENTS: dict[str, Environment] = {
     "loops": Environment("3.13", _LOOPS, ("tests/loops",), arguments=_BUT_TORNADO_5),
     "loops-3.10": Environment("3.10", _LOOPS, ("tests/loops",), ci=False, arguments=_BUT_TORNADO_5),
     # OpenTracing's scope manager for tornado needs stack contexts, which tornado 6 no longer has.
     "loops-tornado-5": Environment("3.10", ("tornado==5.1.1",), ("tests/loops/test_tornado_5.py",)),
+    "processes": Environment("3.13", _SERVERS, ("tests/processes",)),
 }
