@@ -21,7 +21,7 @@ __all__ = ["BRIDGE", "SOURCE", "ask", "by_name", "environment", "free_port", "ru
 
 SOURCE = str(Path(ot_bridge.__file__).parent.parent)
 BRIDGE = (sys.executable, "-m", "ot_bridge.cli", "run")
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 FOREIGN = ("OTEL_", "OT_BRIDGE_", "JAEGER_", "PYTHON")
 
 
