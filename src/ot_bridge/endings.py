@@ -129,7 +129,7 @@ class _Ends(Watch):
             _ENDS[name](module)
         except AttributeError as error:
             telemetry.warn_once(
-                f"endings.{name}", "%s is not as expected: spans may be lost at its end: %s", name, error
+                f"close.unprepared.{name}", "%s is not as expected: spans may be lost at its end: %s", name, error
             )
 
 
