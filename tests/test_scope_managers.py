@@ -434,3 +434,18 @@ def test_tornado_manager_is_honoured() -> None:
         [sys.executable, "-W", "ignore", "-c", TORNADO_PROGRAM], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.returncode) == ("whole\n", 0), done.stderr
+
+
+def test_scope_that_the_manager_dropped_is_not_waited_for(
+    provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    manager = OwnScopeManager()
+    tracer = BridgeTracer(provider, scope_manager=manager)
+    outer = tracer.start_active_span("outer")
+    dropped = [tracer.start_span(name) for name in ("dropped", "dropped inside")]
+    for span in dropped:
+        tracer.scope_manager.activate(span, finish_on_close=False)
+    del manager.stack[1:]  # as the exit of a tornado stack context does
+    outer.close()
+    assert [span.name for span in exporter.get_finished_spans()] == ["outer"]
+    assert not trace.get_current_span().get_span_context().is_valid

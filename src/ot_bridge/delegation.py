@@ -56,6 +56,22 @@ class _DelegatedScope(BridgeScope):
             super().let_go()
             self._close_theirs()
 
+    def close(self) -> None:
+        if not self._closed and self._open_inside(get_current()) is not None:
+            self._drop_inside()
+        super().close()
+
+    def _drop_inside(self) -> None:
+        """Leave what their manager has dropped without a close, as a stack context does: nothing waits for it."""
+        if self._manager.delegate.active is not self._theirs:  # type: ignore[attr-defined]
+            return
+        for scope in [*scopes_in(get_current())]:
+            if scope is self:
+                return
+            if scope._manager is self._manager and not scope._closed:
+                scope._closed = True
+                BridgeScope._leave(scope, get_current())
+
     def _leave(self, current: Context) -> None:
         self.context = None
         try:
