@@ -97,7 +97,7 @@ def run(
         # Newer Pythons warn of a fork beside threads; the threads here are made anew in the child.
         [*launcher, PYTHON, "-W", "ignore::DeprecationWarning", str(program), method],
         cwd=directory,
-        env=environment(endpoint, **LATE, **more),
+        env=environment(endpoint, **{**LATE, **more}),
         capture_output=True,
         text=True,
         timeout=LIMIT_S,

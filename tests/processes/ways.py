@@ -14,8 +14,8 @@ from zero_code import BRIDGE, LIMIT_S
 
 __all__ = ["DROP_IN", "INSTALL", "LATE", "RUN", "WAYS", "Way", "names", "parents", "wait_until"]
 
-LATE = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_SERVICE_NAME": "shop"}
-"""Only the end can send the spans."""
+LATE = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_SERVICE_NAME": "shop", "OT_BRIDGE_CLOSE_TIMEOUT_S": "30"}
+"""Only the end can send the spans, and a busy machine may take its time."""
 
 
 class Way(NamedTuple):
