@@ -37,7 +37,7 @@ PURE = (
     "version",
 )
 CORE_PACKAGES = {"opentracing", "opentelemetry", "grpc"}
-OPTIONAL_PACKAGES = {"prometheus_client", "yaml"}
+OPTIONAL_PACKAGES = {"prometheus_client", "pytest", "yaml"}
 
 
 def part_of(module: Path) -> str:
@@ -102,9 +102,10 @@ def test_core_needs_its_declared_packages_and_nothing_else() -> None:
         for requirement in metadata.requires("ot-bridge") or ()
         if "extra ==" not in requirement
     }
-    # Prometheus is imported by who imports the factory for it, and YAML where a file of it is read.
+    # Prometheus is imported by who imports the factory for it, YAML where a file of it is read, pytest by its plugin.
     assert third_party <= CORE_PACKAGES | OPTIONAL_PACKAGES
     assert {module.stem for module in MODULES if "prometheus_client" in imports_of(module)} == {"prometheus"}
+    assert {module.stem for module in MODULES if "pytest" in imports_of(module)} == {"pytest_plugin"}
     assert declared == {"opentracing", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp"}
 
 
@@ -154,11 +155,12 @@ def test_version_is_the_package_s() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "name"), [("console_scripts", "ot-bridge"), ("opentelemetry_propagator", "ot_bridge")]
+    ("group", "name"),
+    [("console_scripts", "ot-bridge"), ("opentelemetry_propagator", "ot_bridge"), ("pytest11", "ot_bridge")],
 )
 def test_entry_point_loads(group: str, name: str) -> None:
     (found,) = metadata.entry_points(group=group, name=name)
-    assert callable(found.load())
+    assert found.load() is not None
 
 
 def test_package_is_typed() -> None:
@@ -195,8 +197,8 @@ NOT_AT_START = (
     "ot_bridge.cli", "ot_bridge.codecs.b3", "ot_bridge.codecs.id_headers", "ot_bridge.codecs.ottrace",
     "ot_bridge.collector", "ot_bridge.deferred", "ot_bridge.demo", "ot_bridge.explain", "ot_bridge.instrumentor",
     "ot_bridge.jaeger_client", "ot_bridge.jaeger_config", "ot_bridge.matrix", "ot_bridge.meter", "ot_bridge.otlp.grpc",
-    "ot_bridge.redaction.patterns", "ot_bridge.sampler_specs", "ot_bridge.sampling", "ot_bridge.shedding",
-    "ot_bridge.tail_specs", "ot_bridge.watch", "ot_bridge.watching",
+    "ot_bridge.pytest_plugin", "ot_bridge.redaction.patterns", "ot_bridge.sampler_specs", "ot_bridge.sampling",
+    "ot_bridge.shedding", "ot_bridge.tail_specs", "ot_bridge.testing", "ot_bridge.watch", "ot_bridge.watching",
 )  # fmt: skip
 SDK_IMPORTED = "from opentelemetry.sdk.trace import TracerProvider; from opentelemetry.sdk.trace.export import *"
 SDK_READY = f"""{SDK_IMPORTED}

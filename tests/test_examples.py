@@ -80,6 +80,10 @@ SAYS = {
         r"  exception: sqlite3.OperationalError: no such column: price",
         r"GET /goods INTERNAL UNSET \{\}",
     ],
+    "test_with_memory": [
+        r"test_reserved_item_is_a_tag: reserve \{'item': 'teapot'\} \[\]",
+        r"test_sold_out_item_is_a_log: reserve \{'item': 'lamp'\} \[\{'event': 'sold out'\}\]",
+    ],
     "both_apis": [
         r"OpenTelemetry's current span is the scope's: True",
         r"OpenTelemetry reads the baggage: acme",

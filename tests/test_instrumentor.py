@@ -234,4 +234,4 @@ def test_unusable_provider_is_said_and_not_raised(instrumentor: Any, caplog: pyt
 
 
 def test_what_it_instruments_is_named(instrumentor: Any) -> None:
-    assert instrumentor.instrumentation_dependencies() == ("opentracing >= 2.4, < 3",)
+    assert instrumentor.instrumentation_dependencies() == ("opentracing >= 2.3, < 3",)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from agents import eventually
 from compat import servers
 
 
@@ -28,12 +35,34 @@ def test_server_answers_until_the_end_of_the_block(run: object, question: bytes,
         socket.create_connection(("127.0.0.1", server.port))
 
 
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv: apt-get install util-linux")
+@pytest.mark.parametrize("name", ["redis", "postgres"])
+def test_server_ends_with_a_process_that_was_killed(name: str) -> None:
+    source = f"""
+import sys
+import tempfile
+from compat import servers
+with servers.{name}() as server:
+    print(server.port, flush=True)
+    sys.stdin.read()
+"""
+    words = [sys.executable, "-c", source]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as here:
+        os.chmod(here, 0o711)  # noqa: PTH101, S103 - PostgreSQL's user must come through
+        environ = {**os.environ, "PYTHONPATH": os.fspath(Path(__file__).parent), "TMPDIR": here}
+        with subprocess.Popen(words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            port = int(process.stdout.readline())
+            process.kill()
+        assert eventually(lambda: not servers._connects(port))
+
+
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
         pytest.param(servers.redis, "needs redis-server: apt-get install redis-server", id="redis"),
         pytest.param(servers.postgres, "needs postgres: apt-get install postgresql", id="postgres"),
         pytest.param(servers.rabbitmq, "needs rabbitmq-server: apt-get install rabbitmq-server", id="rabbitmq"),
+        pytest.param(servers.mongodb, "needs secantusd-py: pip install secantusdb", id="mongodb"),
     ],
 )
 def test_missing_server_is_a_skip_that_says_what_to_install(

@@ -13,7 +13,8 @@
         opentracing.tracer.inject(scope.span.context, opentracing.Format.HTTP_HEADERS, headers)
         scope.span.log_kv({"event": "charged", "amount": 12.5})
 
-Everything that is not listed in ``__all__`` is private.
+Everything that is not listed in ``__all__`` is private. For pytest, which under `ot-bridge run` comes after the package
+and would warn of that: PYTEST_DONT_REWRITE.
 """
 
 # What stands behind a name is imported when the name is first asked for: `ot-bridge run` and the Python processes below

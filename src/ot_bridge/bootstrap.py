@@ -15,7 +15,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -38,7 +38,7 @@ from ot_bridge.redacting import protect
 from ot_bridge.tracer import BridgeTracer, check_provider, check_settings
 from ot_bridge.yielding import give_way
 
-__all__ = ["foreign_provider", "install", "make_global", "preinstall"]
+__all__ = ["foreign_provider", "install", "instead", "make_global", "preinstall"]
 
 _logger = logging.getLogger("ot_bridge")
 
@@ -126,6 +126,43 @@ def make_global(tracer: BridgeTracer) -> None:
         undo.callback(forks.arm(tracer._provider))
         name = _service_name_of(tracer._provider)
         _installation = _Installation(tracer, tracer._provider, tracer.settings, name, None, undo)
+
+
+@contextlib.contextmanager
+def instead(tracer: BridgeTracer) -> Iterator[None]:
+    """Make a tracer, and its provider, those of this process while the block runs; then all globals are what they were.
+
+    What was installed before waits meanwhile. What is installed, or set as a global, inside the block is forgotten; a
+    tracer that was installed there is closed.
+    """
+    global _installation
+    from opentelemetry import propagate
+
+    with _lock:
+        waiting, textmap = _installation, propagate.get_global_textmap()
+        otel = trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE
+        global_tracer = opentracing.tracer, opentracing.is_tracer_registered
+        undo = contextlib.ExitStack()
+        # Not by set_tracer_provider: that takes one for good, and who gives way to another does so for good.
+        trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = tracer._provider, _spent()
+        _set_propagator(tracer._propagator, undo)
+        undo.callback(late_binding.redirect(tracer))
+        _set_opentracing(tracer, undo)
+        name = _service_name_of(tracer._provider)
+        _installation = _Installation(tracer, tracer._provider, tracer.settings, name, None, undo)
+    try:
+        yield
+    finally:
+        with _lock:
+            found, _installation = _installation, None
+            if found is not None and found.tracer is not tracer:
+                found.tracer.close()
+                found.undo.close()
+            undo.close()
+            _installation = waiting
+            trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = otel
+            opentracing.tracer, opentracing.is_tracer_registered = global_tracer
+            propagate.set_global_textmap(textmap)
 
 
 def foreign_provider() -> TracerProvider | None:
@@ -334,6 +371,12 @@ def _forget_otel_provider(provider: TracerProvider | None = None) -> None:
     if provider is None or trace._TRACER_PROVIDER is provider:
         trace._TRACER_PROVIDER = None  # OpenTelemetry has no public way back
         trace._TRACER_PROVIDER_SET_ONCE = Once()
+
+
+def _spent() -> Once:
+    once = Once()
+    once.do_once(lambda: None)
+    return once
 
 
 def _uninstall() -> None:

@@ -30,7 +30,7 @@ class OpenTracingInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it com
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Name what is instrumented."""
-        return ("opentracing >= 2.4, < 3",)
+        return ("opentracing >= 2.3, < 3",)
 
     def _instrument(self, **kwargs: Any) -> None:
         """Install the bridge.

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 import opentracing
 
-__all__ = ["LateBoundScopeManager", "LateBoundTracer", "bind"]
+__all__ = ["LateBoundScopeManager", "LateBoundTracer", "bind", "redirect"]
 
 _TARGET: Final = "_ot_bridge_target"
+
+_turned: Final[list[_Forwarding]] = []  # the objects that forward now
 
 
 class _Forwarding:
@@ -92,13 +94,33 @@ def bind(early: opentracing.Tracer, installed: opentracing.Tracer) -> Callable[[
     return undo.close
 
 
+def redirect(installed: opentracing.Tracer) -> Callable[[], None]:
+    """Let all that forwards now forward to ``installed`` instead.
+
+    Returns:
+        A function that lets it forward to where it did before.
+    """
+    held = [(vars(one), vars(one)[_TARGET]) for one in _turned]
+    for one, target in held:
+        one[_TARGET] = installed if isinstance(target, opentracing.Tracer) else installed.scope_manager
+
+    def undo() -> None:
+        for one, target in held:
+            if _TARGET in one:
+                one[_TARGET] = target
+
+    return undo
+
+
 def _turn(plain: Any, forwarding: type[_Forwarding], target: object) -> Callable[[], None]:
     plain_class = type(plain)
     # First the target: another thread may be in a call.
     vars(plain)[_TARGET] = target
     plain.__class__ = forwarding
+    _turned.append(plain)
 
     def undo() -> None:
+        _turned.remove(plain)
         plain.__class__ = plain_class
         del vars(plain)[_TARGET]
 

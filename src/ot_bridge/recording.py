@@ -50,7 +50,7 @@ from ot_bridge.values import clean_key, clean_value, to_ns, to_text
 if TYPE_CHECKING:
     from ot_bridge.watch import Group
 
-__all__ = ["RecordingSpan", "SpanRules", "cleaner", "summarize"]
+__all__ = ["RecordingSpan", "SpanRules", "cleaner", "face_of", "summarize"]
 
 _UNSET: Final = Status()
 _TOLD_EVENTS: Final = frozenset({"", "baggage", "error"})  # their fields have rules of their own
@@ -680,6 +680,16 @@ for _name in READ_ONLY:  # a span takes free attributes, as jaeger-client's does
 
 OWN_CLASSES.add(RecordingSpan)
 RecordingSpan._alike = {RecordingSpan}
+
+
+def face_of(span: Any) -> RecordingSpan:
+    """Return an object of the bridge's own class that shares all state of a span of a derived one.
+
+    Processors and exporters are given it where the derived class means something else by one of :data:`READ_ONLY`.
+    """
+    face: RecordingSpan = object.__new__(RecordingSpan)
+    face.__dict__ = span.__dict__
+    return face
 
 
 def _tells_of_error(key_values: Any) -> bool:

@@ -32,17 +32,115 @@ class Environment(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
+_OVERRIDES = "--override=tests/compat/overrides.txt"
 _LOOPS = ("anyio", "eventlet", "gevent", "tornado>=6.1", "trio")
 _BUT_TORNADO_5 = ("--ignore=tests/loops/test_tornado_5.py",)
 
 _SERVERS = ("celery", "flask", "gevent", "gunicorn", "pyuwsgi", "redis", "uvicorn", "uvicorn-worker")
 
 ENVIRONMENTS: dict[str, Environment] = {
+    "data": Environment(
+        python="3.13",
+        packages=(
+            _OVERRIDES,
+            "asyncpg",
+            "asyncpg-opentracing",
+            "celery",
+            "celery-opentracing",
+            "elasticsearch",
+            "elasticsearch-opentracing",
+            "grpcio",
+            "grpcio-health-checking",
+            "grpcio-opentracing",
+            "psycopg2-binary",
+            "redis",
+            "redis-opentracing",
+            "sqlalchemy",
+            "sqlalchemy-opentracing",
+        ),
+        tests=(
+            "tests/libraries/test_asyncpg_opentracing.py",
+            "tests/libraries/test_celery_opentracing.py",
+            "tests/libraries/test_elasticsearch_opentracing_newest.py",
+            "tests/libraries/test_grpcio_opentracing.py",
+            "tests/libraries/test_redis_opentracing.py",
+            "tests/libraries/test_sqlalchemy_opentracing.py",
+        ),
+        # Celery's client leaves its sockets to the garbage collector.
+        arguments=("-W", "ignore:unclosed:ResourceWarning"),
+    ),
+    "data-older": Environment(
+        python="3.13",
+        packages=(
+            _OVERRIDES,
+            "elasticsearch<6",
+            "elasticsearch-opentracing",
+            "grpcio",
+            "grpcio-health-checking<1.63",
+            "grpcio-opentracing",
+            "psycopg2-binary",
+            "sqlalchemy<1.4",
+            "sqlalchemy-opentracing",
+        ),
+        tests=(
+            "tests/libraries/test_elasticsearch_opentracing.py",
+            "tests/libraries/test_grpcio_opentracing_stubs.py",
+            "tests/libraries/test_sqlalchemy_opentracing_1_3.py",
+        ),
+        # Elasticsearch's client of 2017 has escapes in its docstrings that Python warns of when it compiles them.
+        arguments=("-W", "ignore::SyntaxWarning"),
+    ),
+    # What these libraries ask for, as pip gives it: opentracing 2.3.
+    "opentracing-2.3": Environment(
+        python="3.13",
+        packages=(
+            "dbapi-opentracing",
+            "psycopg",
+            "psycopg2-binary",
+            "pymongo",
+            "pymongo-opentracing",
+            "secantusdb>=0.7.0b3",
+        ),
+        tests=(
+            "tests/libraries/test_dbapi_opentracing.py",
+            "tests/libraries/test_opentracing_2_3.py",
+            "tests/libraries/test_pymongo_opentracing.py",
+            "tests/test_conformance.py",
+            "tests/test_logs.py",
+            "tests/test_references.py",
+            "tests/test_scopes.py",
+        ),
+    ),
     "loops": Environment("3.13", _LOOPS, ("tests/loops",), arguments=_BUT_TORNADO_5),
     "loops-3.10": Environment("3.10", _LOOPS, ("tests/loops",), ci=False, arguments=_BUT_TORNADO_5),
     # OpenTracing's scope manager for tornado needs stack contexts, which tornado 6 no longer has.
     "loops-tornado-5": Environment("3.10", ("tornado==5.1.1",), ("tests/loops/test_tornado_5.py",)),
     "processes": Environment("3.13", _SERVERS, ("tests/processes",)),
+    # The programs of the how-to pages, as they are and served; jaeger-client is for those of before the swap.
+    "pages": Environment(
+        python="3.13",
+        packages=(
+            "django",
+            "django-opentracing==1.1.0",
+            "fastapi",
+            "flask",
+            "flask-opentracing==2.0.0",
+            "grpcio-opentracing==1.1.4",
+            "gunicorn",
+            "jaeger-client==4.8.0",
+            "opentelemetry-instrumentation-django",
+            "opentelemetry-instrumentation-fastapi",
+            "opentelemetry-instrumentation-flask",
+            "opentelemetry-instrumentation-grpc",
+            "six",
+            "starlette-opentracing==0.1.0",
+            "thrift>=0.16,<0.26",
+            "tornado>=6.4,<7",
+            "uvicorn",
+        ),
+        tests=("tests/test_pages.py", "tests/test_page_programs.py"),
+        arguments=("-k", "flask.md or django.md or fastapi.md or grpc.md or test_grpc"),
+    ),
     # flatten-dict and opentracing-utils import pkg_resources. Two libraries pin an OpenTracing and a tornado of old.
     "web": Environment(
         python="3.13",

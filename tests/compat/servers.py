@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,17 @@ from typing import NamedTuple
 
 import pytest
 
-__all__ = ["Server", "postgres", "postgres_server", "rabbitmq", "rabbitmq_server", "redis", "redis_server"]
+__all__ = [
+    "Server",
+    "mongodb",
+    "mongodb_server",
+    "postgres",
+    "postgres_server",
+    "rabbitmq",
+    "rabbitmq_server",
+    "redis",
+    "redis_server",
+]
 
 LIMIT_S = 60.0
 """How long a server may take to answer, and to end."""
@@ -56,17 +67,17 @@ def postgres() -> Iterator[Server]:
     program = Path(_found("postgres", "postgresql", *reversed(directories)))
     port = _free_port()
     with _directory() as here:
-        prefix: list[str] = []
-        if os.geteuid() == 0:
-            # It refuses to run as root.
-            prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-            shutil.chown(here, "postgres", "postgres")
+        # It refuses to run as root.
+        user = "postgres" if os.geteuid() == 0 else None
+        if user is not None:
+            shutil.chown(here, user, user)
         data = f"{here / 'data'}"
-        _run([*prefix, f"{program.with_name('initdb')}", "-D", data, "-A", "trust", "-U", "postgres", "-N"], here)
-        command = [*prefix, f"{program}", "-D", data, "-h", "127.0.0.1", "-p", f"{port}", "-k", "", "-F"]
+        made = [f"{program.with_name('initdb')}", "-D", data, "-A", "trust", "-U", "postgres", "-N"]
+        _run([*_setpriv(signal.SIGINT, user), *made], here)
+        command = [f"{program}", "-D", data, "-h", "127.0.0.1", "-p", f"{port}", "-k", "", "-F"]
         ready = [f"{program.with_name('pg_isready')}", "-q", "-h", "127.0.0.1", "-p", f"{port}"]
         # SIGINT is its fast shutdown: SIGTERM waits until the last client has gone.
-        with _running(command, here, ready=lambda: subprocess.call(ready) == 0, end=signal.SIGINT):
+        with _running(command, here, ready=lambda: subprocess.call(ready) == 0, end=signal.SIGINT, user=user):
             yield Server(port, f"postgresql://postgres@127.0.0.1:{port}/postgres")
 
 
@@ -103,6 +114,27 @@ def rabbitmq() -> Iterator[Server]:
             yield Server(port, f"amqp://guest:guest@127.0.0.1:{port}//")
 
 
+@contextlib.contextmanager
+def mongodb() -> Iterator[Server]:
+    """Run a SecantusDB: MongoDB's wire protocol over WiredTiger, in a wheel; there is no mongod in a registry."""
+    own = Path(sys.executable).parent
+    program = _found("secantusd-py", "secantusdb", own, installer="pip install")
+    port = _free_port()
+    with _directory() as here:
+        command = [
+            program,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            f"{port}",
+            "--standalone",
+            "--storage-path",
+            f"{here / 'data'}",
+        ]
+        with _running(command, here, ready=lambda: _connects(port)):
+            yield Server(port, f"mongodb://127.0.0.1:{port}/?directConnection=true")
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
     """A redis-server for all tests; a test takes keys of its own."""
@@ -124,11 +156,18 @@ def rabbitmq_server() -> Iterator[Server]:
         yield server
 
 
-def _found(program: str, package: str, *directories: Path) -> str:
+@pytest.fixture(scope="session")
+def mongodb_server() -> Iterator[Server]:
+    """What speaks MongoDB's protocol for all tests; a test takes databases of its own."""
+    with mongodb() as server:
+        yield server
+
+
+def _found(program: str, package: str, *directories: Path, installer: str = "apt-get install") -> str:
     path = os.pathsep.join([*map(str, directories), os.environ.get("PATH", os.defpath), "/usr/sbin"])
     found = shutil.which(program, path=path)
     if found is None:
-        pytest.skip(f"needs {program}: apt-get install {package}")
+        pytest.skip(f"needs {program}: {installer} {package}")
     return found
 
 
@@ -144,6 +183,15 @@ def _directory() -> Iterator[Path]:
         yield Path(here)
 
 
+def _setpriv(end: signal.Signals, user: str | None) -> list[str]:
+    program = shutil.which("setpriv")
+    if program is None:
+        return []
+    # The kernel then ends the server with a pytest that was killed and could not.
+    tied = [program, f"--pdeathsig={end.name.removeprefix('SIG')}"]
+    return tied if user is None else [*tied, f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
 def _run(command: Sequence[str], here: Path) -> None:
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 0, f"{command[-1]} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -157,12 +205,13 @@ def _running(
     ready: Callable[[], bool],
     environ: Mapping[str, str] | None = None,
     end: signal.Signals = signal.SIGTERM,
+    user: str | None = None,
 ) -> Iterator[None]:
     output = here / f"{Path(command[0]).name}.output"
     with output.open("wb") as stream:
         # In a session of its own Ctrl-C reaches pytest alone, which then ends the server.
         process = subprocess.Popen(
-            command,
+            [*_setpriv(end, user), *command],
             cwd=here,
             env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,

@@ -25,7 +25,7 @@ from ot_bridge.jaeger_client.constants import DEBUG_FLAG, SAMPLED_FLAG
 from ot_bridge.jaeger_client.span_context import SpanContext
 from ot_bridge.jaeger_client.thrift_gen.jaeger.ttypes import Log, Tag
 from ot_bridge.not_carried import reason_for
-from ot_bridge.recording import READ_ONLY, RecordingSpan
+from ot_bridge.recording import READ_ONLY, RecordingSpan, face_of
 from ot_bridge.span import OWN_CLASSES, BridgeSpan, UnsampledSpan, operation_name_of
 from ot_bridge.telemetry import count, warn_once
 from ot_bridge.values import clean_value, to_ns, to_text
@@ -294,11 +294,7 @@ def otel_face(span: Any) -> Any:
     """Return what OpenTelemetry's processors are given for a span: all of its state, and times in nanoseconds."""
     if type(span) not in RecordedSpan._alike:
         return span
-    if span._face is not None:
-        return span._face
-    face: RecordingSpan = object.__new__(RecordingSpan)
-    face.__dict__ = span.__dict__
-    return face
+    return face_of(span) if span._face is None else span._face
 
 
 def _refuse(name: str, value: Any, instead: str) -> None:
