@@ -34,6 +34,10 @@ class Arrival(NamedTuple):
     path: str
     headers: Mapping[str, str]
     request: Any
+    port: int = 0
+    """Of the sender: each connection has its own."""
+    closed: threading.Event = threading.Event()
+    """Whether that connection is closed."""
 
     @property
     def span_names(self) -> list[str]:
@@ -57,18 +61,36 @@ class Reply(NamedTuple):
 
 @contextlib.contextmanager
 def http_collector(
-    replies: Iterable[Reply] = (), tls: ssl.SSLContext | None = None
+    replies: Iterable[Reply] = (), tls: ssl.SSLContext | None = None, idle_s: float | None = None, delay_s: float = 0
 ) -> Iterator[tuple[str, list[Arrival]]]:
-    """Run an OTLP/HTTP collector; give its base URL and what arrives. After the replies all is well."""
+    """Run an OTLP/HTTP collector; give its base URL and what arrives. After the replies all is well.
+
+    With ``idle_s`` connections are kept alive, and closed when they were idle for so many seconds. With ``delay_s`` an
+    answer comes so many seconds late.
+    """
     arrivals: list[Arrival] = []
     left, closed = iter(replies), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.0" if idle_s is None else "HTTP/1.1"
+        timeout = idle_s
+
+        def setup(self) -> None:
+            super().setup()
+            self.ended = threading.Event()
+
+        def finish(self) -> None:
+            super().finish()
+            self.connection.close()
+            self.ended.set()
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             body = _DECODERS.get(self.headers.get("content-encoding", ""), bytes)(body)
             headers = {key.lower(): value for key, value in self.headers.items()}
-            arrivals.append(Arrival(self.path, headers, ExportTraceServiceRequest.FromString(body)))
+            request = ExportTraceServiceRequest.FromString(body)
+            arrivals.append(Arrival(self.path, headers, request, self.client_address[1], self.ended))
+            closed.wait(delay_s)
             reply = next(left, Reply())
             if reply.status is None:
                 closed.wait()

@@ -60,6 +60,7 @@ DEFAULTS = {
     "sampler": None,
     "scope_name": "opentracing-shim",
     "close_timeout_s": 5.0,
+    "flush_on_sigterm": True,
 }
 
 
@@ -170,7 +171,7 @@ def test_unknown_field_names_the_closest_one() -> None:
 
 def test_unknown_field_without_a_close_one_lists_them() -> None:
     with pytest.raises(
-        ConfigError, match=r"^unknown setting zzz=1 \(argument\), expected one of extract, .*_timeout_s$"
+        ConfigError, match=r"^unknown setting zzz=1 \(argument\), expected one of extract, .*_on_sigterm$"
     ):
         dataclasses.replace(Settings(), zzz=1)  # type: ignore[call-arg]
 

@@ -69,7 +69,7 @@ def test_request_to_a_server_is_traced(text: str, words: tuple[str, ...], name: 
     port = free_port()
     command = [word.replace("PORT", str(port)) for word in words]
     with http_collector() as (endpoint, arrivals):
-        # uvicorn and flask end by the signal that they get, and send nothing then.
+        # What the end of a server sends is in tests/processes.
         variables = {"OTEL_SERVICE_NAME": "shop", "OTEL_BSP_SCHEDULE_DELAY": "100"}
         with started(*command, cwd=tmp_path, endpoint=endpoint, variables=variables):
             assert ask(port, headers=HEADERS) == "done"

@@ -57,13 +57,13 @@ def run(
 
 @contextlib.contextmanager
 def started(
-    *words: str, cwd: Path, endpoint: str, variables: Mapping[str, str] = {}
+    *words: str, cwd: Path, endpoint: str, variables: Mapping[str, str] = {}, launcher: Sequence[str] = BRIDGE
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server below `ot-bridge run`; end it, and all that it has started, at the end of the block."""
     log = cwd / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*BRIDGE, *words],
+            [*launcher, *words],
             cwd=cwd,
             env=environment(endpoint, **variables),
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
@@ -26,10 +27,10 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 from opentelemetry.util._once import Once
 
-from ot_bridge import late_binding, metrics, telemetry
+from ot_bridge import endings, forks, late_binding, metrics, telemetry
 from ot_bridge.config import Settings
 from ot_bridge.environment import read, wrong
-from ot_bridge.export import build_processors, shutdown_provider
+from ot_bridge.export import build_processors, flush_provider, shutdown_provider
 from ot_bridge.native import watch_native
 from ot_bridge.propagator import MixedFleetPropagator
 from ot_bridge.provider import build_provider
@@ -58,6 +59,8 @@ class _Installation(NamedTuple):
 
 _lock: Final = threading.RLock()
 _installation: _Installation | None = None
+# What was installed before, has given way and may still have spans to send: each takes the seconds that it may need.
+_given_way: Final[list[Callable[[float], object]]] = []
 
 
 def install(
@@ -108,6 +111,7 @@ def make_global(tracer: BridgeTracer) -> None:
             before.undo.close()
             if before.tracer._owns_provider:
                 atexit.register(before.tracer.close)  # what it has recorded so far is still sent
+                _given_way.append(before.tracer.flush)
         undo = contextlib.ExitStack()
         existing = _real(trace.get_tracer_provider())
         if existing is None:
@@ -118,6 +122,8 @@ def make_global(tracer: BridgeTracer) -> None:
         _set_propagator(tracer._propagator, undo)
         _set_opentracing(tracer, undo)
         metrics.expose(None)
+        _send_at_the_end(tracer.settings, undo)
+        undo.callback(forks.arm(tracer._provider))
         name = _service_name_of(tracer._provider)
         _installation = _Installation(tracer, tracer._provider, tracer.settings, name, None, undo)
 
@@ -201,6 +207,7 @@ def _go_over(installed: _Installation, provider: TracerProvider) -> None:
         tracer._bind(provider)
         _installation = installed._replace(provider=provider, service_name=_service_name_of(provider))
         atexit.register(shutdown_provider, installed.provider, tracer.settings.close_timeout_s)
+        _given_way.append(partial(flush_provider, installed.provider))
     _tell_of_foreign(provider, provider, None, installed.settings)
 
 
@@ -243,7 +250,32 @@ def _install(
         undo.callback(atexit.unregister, tracer.close)
     else:
         _tell_of_foreign(provider, existing, service_name, settings)
+    _send_at_the_end(settings, undo)
+    undo.callback(forks.arm(provider))
     return installation
+
+
+def _send_at_the_end(settings: Settings, undo: contextlib.ExitStack) -> None:
+    """Prepare the ends that are no ends of the interpreter."""
+    close, flush = partial(_send, close=True), partial(_send, close=False)
+    if not settings.flush_on_sigterm:
+        undo.callback(endings.arm(close, flush))
+        return
+    from ot_bridge import sigterm
+
+    undo.callback(endings.arm(sigterm.uninterrupted(close), flush))
+    undo.callback(sigterm.arm(close, flush, settings.close_timeout_s))
+
+
+def _send(*, close: bool) -> None:
+    """Send what has finished, within the time of the installed tracer for all together."""
+    installed = _installation
+    if installed is None:
+        return
+    tracer = installed.tracer
+    end_s = time.monotonic() + tracer.settings.close_timeout_s
+    for step in (tracer.close if close else tracer.flush, *_given_way):
+        step(max(0.0, end_s - time.monotonic()))
 
 
 def _check_arguments(service_name: object, settings: object, tracer_provider: object, meter_provider: object) -> None:
@@ -356,3 +388,4 @@ def _uninstall() -> None:
         installed, _installation = _installation, None
         installed.tracer.close()
         installed.undo.close()
+        _given_way.clear()

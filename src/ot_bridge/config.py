@@ -547,6 +547,9 @@ class Settings:
     baggage_header: str = _field(_header(), "jaeger-baggage", "Header for baggage by hand.")
     scope_name: str = _field(_text(), "opentracing-shim", "Name of the instrumentation scope on exported spans.")
     close_timeout_s: float = _field(_seconds(), 5.0, "Seconds that close() and the interpreter's exit may take.")
+    flush_on_sigterm: bool = _field(
+        _flag(), default=True, meaning="Spans are sent before SIGTERM ends the process, where nobody else handles it."
+    )
 
     def __new__(cls, *positional: object, **values: object) -> Settings:
         """Refuse unknown fields with an error that names the closest one: the generated __init__ cannot."""

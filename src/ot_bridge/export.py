@@ -133,6 +133,9 @@ def _build_otlp(assumed: str | None, origin: str, *, deferred: bool) -> SpanExpo
     build = partial(new_exporter, chosen, endpoint=endpoint)
     if not deferred:
         return build()
+    if chosen == GRPC:
+        # The official exporter imports it, and it starts threads: too late where the first export is that at the exit.
+        import opentelemetry.sdk._logs  # noqa: F401
     from ot_bridge.deferred import DeferredExporter
 
     return DeferredExporter(build)

@@ -13,7 +13,7 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from ot_bridge import bootstrap
-from ot_bridge.autostart import children, redirect
+from ot_bridge.autostart import redirect
 
 __all__ = ["OpenTracingInstrumentor"]
 
@@ -46,7 +46,6 @@ class OpenTracingInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it com
         except Exception as error:
             _logger.error("OpenTracing code is not traced: %s", error)  # noqa: TRY400  (the text says it all)
             return
-        children.arm()
         self._undo = (redirect.arm(), *(() if installed_before else (bootstrap._uninstall,)))
 
     def _uninstrument(self, **kwargs: Any) -> None:

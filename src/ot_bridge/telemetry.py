@@ -127,6 +127,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "flush.incomplete": "flushes that did not end in time",
         "close.incomplete": "closes that did not end in time: spans may be lost (warns once)",
         "close.error": "exporters that failed to shut down or to flush (warns once)",
+        "close.unprepared.<module>": "multiprocessing, billiard or uvicorn that is not as expected (warns once)",
         "install.no_address": "processes whose host has no route: the resource has no ip",
         "install.again": "second calls of install with other arguments (warns once)",
         "install.service_name": "service names given to install beside a provider that has its own (warns once)",

@@ -45,6 +45,8 @@ _OVERRIDES = "--override=tests/compat/overrides.txt"
 _LOOPS = ("anyio", "eventlet", "gevent", "tornado>=6.1", "trio")
 _BUT_TORNADO_5 = ("--ignore=tests/loops/test_tornado_5.py",)
 
+_SERVERS = ("celery", "flask", "gevent", "gunicorn", "pyuwsgi", "redis", "uvicorn", "uvicorn-worker")
+
 ENVIRONMENTS: dict[str, Environment] = {
     "data": Environment(
         python="3.13",
@@ -146,6 +148,7 @@ ENVIRONMENTS: dict[str, Environment] = {
         ),
         ("tests/worlds",),
     ),
+    "processes": Environment("3.13", _SERVERS, ("tests/processes",)),
     # The programs of the how-to pages, as they are and served; jaeger-client is for those of before the swap.
     "pages": Environment(
         python="3.13",

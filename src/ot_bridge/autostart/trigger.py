@@ -13,7 +13,7 @@ import sys
 from _thread import get_ident
 
 from ot_bridge.autostart import state
-from ot_bridge.autostart.imports import Watch
+from ot_bridge.importing import Watch
 
 __all__ = ["arm"]
 
@@ -78,7 +78,5 @@ def start() -> None:
 
 def _install() -> None:
     from ot_bridge import bootstrap
-    from ot_bridge.autostart import children
 
     bootstrap.preinstall()
-    children.arm()

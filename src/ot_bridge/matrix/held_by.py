@@ -293,6 +293,11 @@ SETTINGS: Final[Tests] = {
     "baggage_header": ("test_codecs_jaeger::test_header_names_can_be_configured_as_in_jaeger_client",),
     "scope_name": ("test_peers_defects::test_M10_instrumentation_scope_has_the_standard_name",),
     "close_timeout_s": ("test_shutdown::test_process_ends_in_time_whatever_the_collector_does",),
+    "flush_on_sigterm": (
+        "test_ends::test_sigterm_ends_a_process_after_its_spans_were_sent",
+        "test_ends::test_handler_of_the_application_stays",
+        "test_ends::test_signal_is_left_alone",
+    ),
 }
 
 TAIL: Final[Tests] = {

@@ -1,7 +1,14 @@
-"""OTLP over HTTP: the official exporter, whose step from spans to bytes is ours."""
+"""OTLP over HTTP: the official exporter, whose step from spans to bytes is ours, and whose forks do not share sockets.
+
+A fork copies the exporter with the connections that it keeps alive. Two processes that write into one connection, and
+read each other's answers from it, lose spans; so the child begins with none.
+"""
 
 from __future__ import annotations
 
+import copy
+import os
+import weakref
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, Final
@@ -51,6 +58,15 @@ def _with_our_encoder(export: Any) -> Callable[..., Any] | None:
 _export = _with_our_encoder(OTLPSpanExporter.export)
 
 
+def _forget_connections(exporter: Any) -> None:
+    transport = getattr(getattr(exporter, "_client", None), "_transport", exporter)  # the exporter itself before 1.45
+    adapters = getattr(getattr(transport, "_session", None), "adapters", {})
+    for prefix, adapter in list(adapters.items()):
+        # A copy is as configured, with a pool of its own. To close the old one here would take locks that a thread of
+        # the parent may hold.
+        adapters[prefix] = copy.copy(adapter)
+
+
 class HttpSpanExporter(OTLPSpanExporter):
     """The official OTLP/HTTP exporter with the bridge's encoder; takes the same arguments and variables."""
 
@@ -60,6 +76,15 @@ class HttpSpanExporter(OTLPSpanExporter):
             telemetry.warn_once(
                 "otlp.fallback.shape", "the official OTLP/HTTP exporter is not as expected: it encodes the spans"
             )
+        if hasattr(os, "register_at_fork"):
+            seen = weakref.ref(self)
+
+            def in_child() -> None:
+                exporter = seen()
+                if exporter is not None:
+                    _forget_connections(exporter)
+
+            os.register_at_fork(after_in_child=in_child)
 
     if _export is not None:
         export = _export
