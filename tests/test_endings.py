@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -22,13 +23,14 @@ def _disposition() -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there SIGTERM is never sent")
-def test_first_process_of_a_container_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    undo = sigterm.arm(lambda: calls.append("close"), lambda: calls.append("flush"), 1)
+def test_first_process_of_a_container_sends_and_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = threading.Event()
+    undo = sigterm.arm(lambda: pytest.fail("closed"), flushed.set, 1)
     handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(os, "getpid", lambda: 1)
-    signal.raise_signal(signal.SIGTERM)
-    assert (calls, signal.getsignal(signal.SIGTERM)) == ([], handler)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: 1)
+        signal.raise_signal(signal.SIGTERM)
+    assert (flushed.wait(30), signal.getsignal(signal.SIGTERM)) == (True, handler)
     undo()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

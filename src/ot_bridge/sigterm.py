@@ -109,7 +109,11 @@ def _is_free() -> bool:
 
 def _on_sigterm(number: int, _: FrameType | None) -> None:
     if os.getpid() == 1:
-        # The system keeps signals without a handler from a container's first process: so it lives on, as ever.
+        # The system keeps signals without a handler from a container's first process: so it lives on, as ever. But it
+        # is told to end, and is killed soon.
+        if _work is not None:
+            with contextlib.suppress(RuntimeError):  # no thread starts at the end
+                _system_threads()[0](_work.flush, ())
         return
     global _came
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
