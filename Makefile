@@ -3,7 +3,8 @@
 #   make test          the tests
 #   make test-lowest   the tests, with the lowest OpenTelemetry that is supported
 #   make check         all that a change must pass
-#   make compat        the whole matrix of libraries, servers and versions, an hour or two; writes compat_matrix.md
+#   make compat        the matrix of libraries, servers and versions, half an hour; writes compat_matrix.md
+#   make compat-whole  the same with all tests for each Python and SDK, an hour more
 #   make compat-ci     what CI runs of it, beside the tests
 #   make bench         what everything costs, beside the peers; ARGS=--quick, ARGS="spans export"
 #   make bench-startup what `ot-bridge run` adds to the start of a program
@@ -26,7 +27,7 @@ LOWEST_SHIM := 0.$(shell expr $(word 2,$(subst ., ,$(LOWEST))) + 21)b0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USE_PEP517 := 1
 
-.PHONY: help demo test test-lowest lint format check compat compat-ci bench bench-startup soak fuzz matrix clean
+.PHONY: help demo test test-lowest lint format check compat compat-ci compat-whole bench bench-startup soak fuzz matrix clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -57,14 +58,14 @@ check: lint
 
 # Each session in an environment of its own, see noxfile.py. When one fails nothing is written; `nox -s NAME` runs it
 # again, and the last two lines do the rest.
-compat: $(VENV)/.dev
+compat compat-whole: $(VENV)/.dev
 	rm -rf .compat
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --tags all $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox $(ARGS) --tags all $(if $(findstring whole,$@),whole)
 	$(BIN)/python tests/compat/merge.py --fresh
 	$(MAKE) matrix
 
 compat-ci: $(VENV)/.dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --tags ci $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox $(ARGS) --tags ci
 
 matrix: $(VENV)/.dev
 	$(BIN)/ot-bridge matrix > compat_matrix.md.new

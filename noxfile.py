@@ -1,4 +1,4 @@
-"""The environments that compat_matrix.md is measured in: `make compat` runs them all, `make compat-ci` what CI runs.
+"""The environments that compat_matrix.md is measured in: `make compat` runs them, `make compat-ci` what CI runs of them.
 
     nox -s "compat(flask)"           one of tests/compat/environments.py
     nox -s "versions(3.10, 1.36)"    an interpreter, an SDK, and the tests of what versions could break
@@ -70,18 +70,18 @@ for _pair in pairs():
     _newest = (_pair.python, _pair.sdk) == (PYTHONS[-1], minors()[-1])
     _is_one_of_the_matrix = _pair.python in PYTHONS and _pair.sdk in (minors()[0], minors()[-1])
 
-    # `make test` runs the newest pair in CI, and all its tests.
+    # In CI `make test` runs the newest pair, and all its tests.
     @nox.session(
         name=f"versions({_pair.name})",
         python=_pair.python,
-        tags=[*["all"] * (not _is_one_of_the_matrix), *["ci"] * (not _newest)],
+        tags=["all", *["ci"] * (_is_one_of_the_matrix and not _newest)],
     )
     def _smoke(session: nox.Session, pair: Pair = _pair) -> None:
         _versions(session, pair, "cli", *SMOKE)
 
     if _is_one_of_the_matrix:
 
-        @nox.session(name=f"whole({_pair.name})", python=_pair.python, tags=["all"])
+        @nox.session(name=f"whole({_pair.name})", python=_pair.python, tags=["whole"])
         def _whole(session: nox.Session, pair: Pair = _pair) -> None:
             _versions(session, pair, "bench,test")
 
