@@ -153,6 +153,7 @@ def test_cell_says_what_its_worst_test_says(workers: tuple[str, ...], tmp_path: 
     assert (cells["a"]["packages"]["pytest"], cells["a"]["packages"]["no-such-thing"]) == (pytest.__version__, None)
     assert (cells["a"]["counterpart"], cells["a"]["environment"]) == ("a server", "found")
     assert set(cells["a"]) == set(Cell._fields)
+    assert {cell["passed"] for cell in cells.values()} == {8}
 
 
 def test_results_are_those_of_the_page() -> None:

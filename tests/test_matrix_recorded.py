@@ -84,11 +84,11 @@ def test_list_has_a_line_for_each_cell_and_each_reason_once() -> None:
 
 
 def test_grid_has_a_line_for_each_row_with_what_all_its_cells_say() -> None:
-    http = LIBRARY._replace(section="versions", row="a", column="HTTP", packages={"sdk": "1.36.0"})
+    http = LIBRARY._replace(section="versions", row="a", column="HTTP", packages={"sdk": "1.36.0"}, passed=40)
     grpc = http._replace(column="gRPC", python="3.10.1", date="2026-02-01", result="not run", notes=[note("no grpc")])
     _, (head, rows), reasons = parts("versions", [grpc, http])
     assert list(head) == ["Interpreter and SDK", "HTTP", "gRPC", "Tested with", "Tests", "Date"]
-    assert rows == [("a", "works", "not run (1)", "Python 3.10.1 and 3.13.0, sdk 1.36.0", "6", "2026-02-01")]
+    assert rows == [("a", "works", "not run (1)", "Python 3.10.1 and 3.13.0, sdk 1.36.0", "40", "2026-02-01")]
     assert reasons == "1. no grpc"
 
 

@@ -148,7 +148,7 @@ ENVIRONMENTS: dict[str, Environment] = {
         ),
         ("tests/worlds",),
     ),
-    "processes": Environment("3.13", _SERVERS, ("tests/processes",)),
+    "processes": Environment("3.13", _SERVERS, ("tests/processes",), arguments=("--numprocesses=2", "--dist=loadfile")),
     # The programs of the how-to pages, as they are and served; jaeger-client is for those of before the swap.
     "pages": Environment(
         python="3.13",

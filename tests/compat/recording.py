@@ -39,6 +39,7 @@ class _Recorder:
         self._no_skips: bool = config.getoption("--no-skips")
         self._cells: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._skipped: set[str] = set()
+        self._passed = 0
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:  # a whole module
@@ -49,6 +50,7 @@ class _Recorder:
         report = yield
         if report.skipped:
             self._skipped.add(item.nodeid)
+        self._passed += report.when == "call" and report.passed
         if report.when == "call" or not report.passed:
             self._note(item, report)
         return report
@@ -56,18 +58,21 @@ class _Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take what a worker of pytest-xdist has found; one that died has told nothing, and the run fails."""
-        told = getattr(node, "workeroutput", {}).get("compat", {"cells": [], "skipped": []})
+        told = getattr(node, "workeroutput", {}).get("compat", {"cells": [], "skipped": [], "passed": 0})
         self._skipped.update(told["skipped"])
+        self._passed += told["passed"]
         for cell in told["cells"]:
             self._add(cell)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         told = getattr(session.config, "workeroutput", None)
         if told is not None:
-            told["compat"] = {"cells": list(self._cells.values()), "skipped": sorted(self._skipped)}
+            skipped, cells = sorted(self._skipped), list(self._cells.values())
+            told["compat"] = {"cells": cells, "skipped": skipped, "passed": self._passed}
             return
         if self._target is not None:
-            write((cell for cell in self._cells.values() if self._section in (None, cell["section"])), self._target)
+            cells = [cell for cell in self._cells.values() if self._section in (None, cell["section"])]
+            write(({**cell, "passed": self._passed} for cell in cells), self._target)
         if self._no_skips and self._skipped and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             print(f"\nskipped, where nothing may be: {', '.join(sorted(self._skipped))}")

@@ -31,6 +31,7 @@ def empty(
         "result": "works",
         "notes": [],
         "tests": 0,
+        "passed": 0,
         "python": python,
         "packages": dict(packages),
         "counterpart": counterpart,
