@@ -1,4 +1,4 @@
-"""The environments that compat_matrix.md is measured in: `make compat` runs them, `make compat-ci` what CI runs of them.
+"""The environments that compat_matrix.md is measured in: `make compat` runs them, `make compat-ci` what CI runs.
 
     nox -s "compat(flask)"           one of tests/compat/environments.py
     nox -s "versions(3.10, 1.36)"    an interpreter, an SDK, and the tests of what versions could break

@@ -68,8 +68,8 @@ SECTIONS: Final[Mapping[str, Section]] = MappingProxyType(
         "versions": Section(
             "Versions",
             "Interpreter and SDK",
-            "Spans from a process of its own over both protocols, to a collector and through rotel, and beside that the "
-            "tests that a version could break, or all.",
+            "Spans from a process of its own over both protocols, to a collector and through rotel, and the tests of "
+            "what a version could break.",
             ("HTTP", "gRPC"),
             counts_all=True,
         ),
