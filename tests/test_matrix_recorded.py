@@ -37,6 +37,10 @@ def whole() -> list[Cell]:
     ]
 
 
+def test_what_is_recorded_leaves_no_gap() -> None:
+    assert gaps(recorded()) == []
+
+
 def test_reasons_that_point_to_the_rationale_find_it() -> None:
     named = {entry["rationale"] for cell in recorded() for entry in cell.notes if entry["rationale"]}
     assert sorted(named - ENTRIES.keys()) == []

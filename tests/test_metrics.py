@@ -57,6 +57,8 @@ def read(reader: InMemoryMetricReader) -> Values:
     found: Values = {}
     for resource in data.resource_metrics if data is not None else ():
         for scope in resource.scope_metrics:
+            if scope.scope.name == "opentelemetry-sdk":  # 1.41 tells of its own readers
+                continue
             for metric in scope.metrics:
                 assert scope.scope.name == "ot_bridge"
                 assert isinstance(metric.data, Sum)
