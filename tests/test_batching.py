@@ -135,10 +135,12 @@ def test_threads_that_see_the_last_place_at_once_all_have_it(build: Any) -> None
 
 def test_losses_of_many_threads_are_counted_to_the_span_and_the_worker_lives(build: Any) -> None:
     took: set[str] = set()
+    taken = threading.Event()
 
     class Observed(deque[Any]):
         def pop(self) -> Any:  # type: ignore[override]
             took.add(threading.current_thread().name)
+            taken.set()
             return super().pop()
 
     class Slow(InMemorySpanExporter):
@@ -158,7 +160,8 @@ def test_losses_of_many_threads_are_counted_to_the_span_and_the_worker_lives(bui
 
     in_threads(end_all, range(8))
     assert inside._worker_thread.is_alive()
-    assert took <= {inside._worker_thread.name}  # which may not have had its turn yet
+    assert taken.wait(LIMIT_S)  # the worker may not have had its turn yet
+    assert took == {inside._worker_thread.name}
     processor.force_flush()
     exported = len(exporter.get_finished_spans())
     assert dict(telemetry.snapshot()) == {"spans.dropped.queue_full": 4000 - exported, "spans.exported": exported}

@@ -265,7 +265,7 @@ def _same_request(current: Context, remote: BridgeSpanContext) -> SdkSpan | None
     if outer is None or outer.kind not in SERVERS:
         return None
     if outer.parent is None or not remote.is_valid:
-        return None if outer.parent is not None or remote.is_valid else outer
+        return outer if outer.parent is None and not remote.is_valid else None
     # An old hop may have cut the trace id in one of the headers.
     same_trace = (outer.parent.trace_id ^ remote.trace_id) & _LOW_64 == 0
     return outer if same_trace and outer.parent.span_id == remote.span_id and remote.is_remote else None
