@@ -9,6 +9,7 @@ __all__ = ["missing"]
 
 _MODULES: Mapping[str, Sequence[str]] = {
     "cli": ("click", "rich"),
+    "view": ("jinja2", "starlette", "uvicorn"),
     # six is jaeger-client's, which does not ask for it
     "demo": ("flask", "flask_opentracing", "jaeger_client", "platformdirs", "requests", "six", "thrift"),
 }

@@ -1,0 +1,34 @@
+"""What the rules read: the trace, and what several of them need, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ot_bridge.traces.analyse.critical_path import CriticalPath, critical_path
+from ot_bridge.traces.analyse.errors import ErrorMark, error_marks
+from ot_bridge.traces.analyse.self_time import self_times
+from ot_bridge.traces.tree import Trace
+
+__all__ = ["Reading", "read"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A trace and what is computed of it once.
+
+    Attributes:
+        path: the critical path of `trace.root`.
+        self_ns: of each span its self time.
+        errors: the spans that failed, by index, each with the reason why it counts as failed.
+    """
+
+    trace: Trace
+    path: CriticalPath
+    self_ns: Sequence[int]
+    errors: Mapping[int, ErrorMark]
+
+
+def read(trace: Trace) -> Reading:
+    """Compute what the rules share."""
+    return Reading(trace, critical_path(trace), self_times(trace), error_marks(trace))

@@ -1,0 +1,30 @@
+"""The table of rules: one row, one file, one section of docs/analyse.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from ot_bridge.traces.analyse.finding import Finding
+from ot_bridge.traces.analyse.reading import Reading
+
+__all__ = ["RULES", "Find", "Rule"]
+
+Find: TypeAlias = Callable[[Reading], Sequence[Finding]]
+
+
+class Rule(NamedTuple):
+    """One rule.
+
+    Attributes:
+        key: its name in findings, in `--json`, and its anchor in docs/analyse.md.
+        title: for headings.
+        find: the function.
+    """
+
+    key: str
+    title: str
+    find: Find
+
+
+RULES: Sequence[Rule] = ()

@@ -1,0 +1,1 @@
+"""Asks other backends for a trace by their query APIs."""

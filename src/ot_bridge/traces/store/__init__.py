@@ -1,0 +1,1 @@
+"""Keeps spans in SQLite: one writer, many readers."""
