@@ -74,7 +74,7 @@ def producer(span: Span) -> Producer:
         return Producer("ot_bridge", span.scope.version, "bridge")
     if name := resource.get("telemetry.sdk.name"):
         language = resource.get("telemetry.sdk.language", "?")
-        return Producer(f"{name}-{language}", text(resource.get("telemetry.sdk.version", "")), "native")
+        return Producer(f"{text(name)}-{text(language)}", text(resource.get("telemetry.sdk.version", "")), "native")
     if span.via == "zipkin":
         return Producer("zipkin", "", "unknown")
     if span.via == "jaeger":
