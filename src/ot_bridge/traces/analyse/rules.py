@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
+from ot_bridge.traces.analyse.error_origin import error_origin
 from ot_bridge.traces.analyse.finding import Finding
 from ot_bridge.traces.analyse.reading import Reading
 
@@ -27,4 +28,4 @@ class Rule(NamedTuple):
     find: Find
 
 
-RULES: Sequence[Rule] = ()
+RULES: Sequence[Rule] = (Rule("error-origin", "Where an error began", error_origin),)
