@@ -81,6 +81,7 @@ def _candidates(reading: Reading, linked: Chains) -> Iterator[_Candidate]:
         tops[index] = tops[above] if above >= 0 else index
     groups = defaultdict[tuple[object, ...], list[int]](list)
     whole = {tops[index] for index in linked.origins if not _cancelled(errors[index])}
+    key: tuple[object, ...]
     for index in linked.origins:
         span, mark, end = trace.spans[index], errors[index], linked.ends[tops[index]]
         if end.kind == "handled" and expected(span, mark):
@@ -120,7 +121,8 @@ def _ranked(reading: Reading, linked: Chains, found: Iterator[_Candidate]) -> li
 def _finding(reading: Reading, linked: Chains, one: _Candidate, causes: dict[int, int]) -> Finding:
     trace, errors = reading.trace, reading.errors
     nature = _nature(reading, one.first)
-    verdict, said, severity, certainty = nature.verdict, nature.text, "note", nature.certainty
+    verdict, said, certainty = nature.verdict, nature.text, nature.certainty
+    severity: Severity = "note"
     service, advice, also = nature.service, nature.advice, list(nature.also)
     by = _title(trace.spans[one.by]) if one.by >= 0 else ""
     if len(one.spans) > 1 and one.end != "cancelled":
@@ -161,11 +163,7 @@ def _finding(reading: Reading, linked: Chains, one: _Candidate, causes: dict[int
         numbers["answer_after_ns"] = trace.spans[nature.also[0]].duration_ns
     evidence = tuple(dict.fromkeys((*one.spans[:1], *also, *one.spans[1:])))
     sign: dict[str, float | str] = {"sign": errors[one.first].sign}
-    return Finding(KEY, said, certainty, _severity(severity), evidence, verdict, service, {**numbers, **sign}, advice)
-
-
-def _severity(name: str) -> Severity:
-    return "error" if name == "error" else "warning" if name == "warning" else "note"
+    return Finding(KEY, said, certainty, severity, evidence, verdict, service, {**numbers, **sign}, advice)
 
 
 def _nature(reading: Reading, index: int) -> _Nature:
