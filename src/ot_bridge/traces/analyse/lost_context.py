@@ -18,7 +18,7 @@ from ot_bridge.traces.analyse.finding import Certainty
 from ot_bridge.traces.instrumentation import headers, hop, producer
 from ot_bridge.traces.model import ENTRIES, Span
 from ot_bridge.traces.tree import Trace
-from ot_bridge.traces.words import and_, text
+from ot_bridge.traces.words import and_, line, text
 
 __all__ = ["LostHop", "SameLowBits", "lost_hops", "same_low_bits"]
 
@@ -51,9 +51,10 @@ class LostHop(NamedTuple):
     def text(self) -> str:
         """One sentence with both services, their tracers and both traces."""
         caller, callee = self.caller, self.callee
-        return (
+        return line(
             f"{caller.service} ({producer(caller)}) called {callee.service} ({producer(callee)}), which began another "
-            f"trace: {caller.trace_id:032x} goes on in {callee.trace_id:032x}; {self.cause}"
+            f"trace: {caller.trace_id:032x} goes on in {callee.trace_id:032x}; {self.cause}",
+            _LONGEST,
         )
 
 
@@ -70,6 +71,7 @@ class SameLowBits(NamedTuple):
 
 # How many calls that were open at that time are looked at for one request.
 _MOST_OPEN = 256
+_LONGEST = 600
 _GENERIC = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "http", "request"})
 _URLS = ("url.full", "http.url")
 _PATHS = ("http.route", "url.template", "url.path", "http.target")

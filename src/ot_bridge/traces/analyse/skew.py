@@ -18,7 +18,7 @@ from ot_bridge.traces.analyse.finding import Finding
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.model import Resource, Span
 from ot_bridge.traces.tree import Trace
-from ot_bridge.traces.words import and_, duration, plural
+from ot_bridge.traces.words import and_, duration, line, plural
 
 __all__ = ["KEY", "Offset", "aligned", "clock_offsets", "clock_skew"]
 
@@ -330,5 +330,5 @@ def _evidence(trace: Trace, offset: Offset) -> tuple[int, ...]:
 
 def _name(clock: Clock, services: Sequence[str]) -> str:
     if clock.attribute == "service.name":
-        return clock.value
-    return f"{clock} ({and_(services[:3])})" if services else str(clock)
+        return line(clock.value)
+    return f"{line(str(clock))} ({and_([line(name) for name in services[:3]])})" if services else line(str(clock))
