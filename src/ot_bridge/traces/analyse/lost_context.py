@@ -34,8 +34,8 @@ class LostHop(NamedTuple):
         matched: by what the two were taken for one: `peer`, `route`.
         cause: what is likely to have happened.
         advice: what to do about it.
-        certainty: `sure` when the callee's span has the header that it did not read, `likely` when no other call fits,
-            else `guess`.
+        certainty: `sure` when the callee's span has the header that it did not read, `likely` when the peer is the
+            same and nothing else fits, else `guess`.
     """
 
     caller: Span
@@ -95,7 +95,7 @@ def lost_hops(traces: Sequence[Trace]) -> list[LostHop]:
     """Find the calls whose server began a trace of its own, each server once, by its start."""
     fits = _fitting(traces)
     # The pair that is known by most, and leaves the least time between the two.
-    fits.sort(key=lambda fit: (-len(fit.matched), fit.caller.duration_ns - fit.callee.duration_ns, fit.callee.span_id))
+    fits.sort(key=lambda fit: (-len(fit.matched), fit.caller.duration_ns - fit.callee.duration_ns, _ids(fit)))
     callers, callees = Counter(id(fit.caller) for fit in fits), Counter(id(fit.callee) for fit in fits)
     hops, used = list[LostHop](), set[int]()
     for fit in fits:
@@ -114,6 +114,10 @@ class _Fit(NamedTuple):
     caller: Span
     callee: Span
     matched: set[str]
+
+
+def _ids(fit: _Fit) -> tuple[int, ...]:
+    return (fit.callee.trace_id, fit.callee.span_id, fit.caller.trace_id, fit.caller.span_id)
 
 
 def _fitting(traces: Sequence[Trace]) -> list[_Fit]:
@@ -268,17 +272,21 @@ def _matched(call: _Call, entry: _Call, found: set[str], behind: Mapping[tuple[s
     callees = {service for key in call.keys for service in behind.get(key, ())}
     if callees:
         return found | {"peer"} if entry.span.service in callees else set()
-    return found if "peer" in found or "peer.service" not in call.span.attributes else set()
+    if "peer" in found:
+        return found
+    # By its route alone only where nothing says that another peer was called.
+    theirs, ours = set(_hosts(call.span)), set(_hosts(entry.span))
+    return set() if "peer.service" in call.span.attributes or (theirs and ours) else found
 
 
 def _hop(caller: Span, callee: Span, matched: set[str], *, alone: bool) -> LostHop:
     writes, reads = tuple(headers(caller)), tuple(headers(callee))
     arrived = hop(callee).arrived
-    certainty: Certainty = "likely" if alone else "guess"
+    certainty: Certainty = "likely" if alone and "peer" in matched else "guess"
     names = f"{caller.service} writes {_list(writes)}, {callee.service} reads {_list(reads)}"
     if arrived and not set(arrived) & set(reads):
         cause = f"{_list(arrived)} came, and {callee.service} reads {_list(reads)}"
-        advice, certainty = _read_more(callee, arrived), "sure" if alone else "likely"
+        advice, certainty = _read_more(callee, arrived), "sure" if certainty == "likely" else certainty
     elif arrived:
         cause = f"{_list(arrived)} came, and {callee.service} did not use it"
         advice = f"Let {callee.service} extract the context from the request before it starts its span."
