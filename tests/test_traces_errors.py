@@ -379,6 +379,14 @@ def test_an_error_that_nobody_awaited_failed_nothing_else() -> None:
     ]
 
 
+def test_an_error_of_a_task_that_outlived_its_parent_did_not_fail_it() -> None:
+    spans = [made("buy", 1, took=100, status="error"), made("task", 2, 1, at=50, took=300, status="error")]
+    assert [(verdict, names) for verdict, *_, names in told(*spans)] == [
+        ("caused-failure", ["buy"]),
+        ("not-awaited", ["task", "buy"]),
+    ]
+
+
 def test_of_two_failures_the_earlier_one_comes_first_and_the_other_is_a_guess() -> None:
     assert told(
         made("buy", 1, took=100, status="error"),
