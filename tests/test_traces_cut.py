@@ -78,6 +78,13 @@ def test_something_between_two_services_sends_no_spans() -> None:
     )
 
 
+def test_a_call_that_has_ended_does_not_surround_what_came_later() -> None:
+    tags = {"peer.service": "bank"}
+    calls = [made("POST /pay", 10 + i, 1, at=i, took=5, kind="client", tags=tags) for i in range(30)]
+    found = cuts(made("buy", 1, took=100), *calls, made("pay", 3, 9, at=60, service="bank", kind="server"))
+    assert [one.service for one in found] == [""]
+
+
 def test_a_caller_that_nothing_names_is_told_by_the_header_that_it_wrote() -> None:
     tags = {"http.request.header.uber-trace-id": f"{TRACE_ID:x}:9:0:1"}
     (found,) = cuts(made("buy", 1), made("pay", 3, 9, service="bank", kind="server", tags=tags, resource=OLD))
@@ -306,6 +313,7 @@ MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"http.request.method": "post"},
         [],
     ),
+    "a method that one side tells": ({"peer.service": "bank", "http.method": "GET"}, {}, ["peer"]),
     "another code": (
         {"peer.service": "bank", "http.status_code": 200},
         {"http.status_code": 500},
