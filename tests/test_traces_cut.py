@@ -228,14 +228,12 @@ def test_thousands_of_missing_parents_are_few_findings() -> None:
 # Several traces: the hop that lost its context.
 
 
-def lost(
-    client: dict[str, Any] | None = None, server: dict[str, Any] | None = None, **more: Any
-) -> tuple[Trace, Trace]:
+def lost(client: dict[str, Any] | None = None, server: dict[str, Any] | None = None) -> tuple[Trace, Trace]:
     """Make two traces that should be one: a call of 50 ms at 10 ms, and what it reached at 15 ms."""
     fields: dict[str, Any] = {"kind": "client", "tags": {"peer.service": "bank"}, **(client or {})}
     one = trace(made("buy", 1, took=100), made("POST /pay", 2, 1, at=10, took=50, **fields))
     entry: dict[str, Any] = {"kind": "server", "service": "bank", "trace_id": 0xB0, **(server or {})}
-    return one, trace(made("pay", 3, at=15, took=30, **{**entry, **more}))
+    return one, trace(made("pay", 3, **{"at": 15, "took": 30, **entry}))
 
 
 def hops(*traces: Trace) -> list[tuple[str, str, str, tuple[str, ...]]]:
@@ -275,6 +273,30 @@ def test_a_header_that_came_and_was_not_read_is_sure() -> None:
     tags = {"http.request.header.uber-trace-id": f"{TRACE_ID:x}:2:0:1"}
     found = one_hop(*lost({"resource": OLD}, {"resource": NATIVE, "tags": tags}))
     assert (found.certainty, found.cause) == ("sure", "uber-trace-id came, and bank reads traceparent")
+    assert found.matched == ("header",)
+
+
+def test_a_header_names_the_caller_whatever_the_times_say() -> None:
+    tags = {"http.request.header.uber-trace-id": f"{TRACE_ID:x}:1:0:1"}
+    one, two = lost({"tags": {}}, {"resource": NATIVE, "tags": tags, "at": -5000})
+    found = one_hop(one, two)
+    assert (found.caller.name, found.certainty, found.matched) == ("buy", "sure", ("header",))
+
+
+def test_a_trace_that_was_begun_on_purpose_and_links_to_its_caller_is_not_lost() -> None:
+    tags = {"http.request.header.traceparent": f"00-{TRACE_ID:032x}-{2:016x}-01"}
+    assert hops(*lost({}, {"tags": tags, "links": [Link(TRACE_ID, 2)]})) == []
+
+
+def test_a_header_that_an_old_service_cannot_read_is_for_its_caller_to_change() -> None:
+    tags = {"http.request.header.traceparent": f"00-{TRACE_ID:032x}-{2:016x}-01"}
+    found = one_hop(*lost({"scope": BRIDGE}, {"resource": OLD, "tags": tags}))
+    assert found.advice == "Let shop write uber-trace-id too: OT_BRIDGE_INJECT."
+
+
+def test_a_request_may_outlive_a_call_that_gave_up_and_no_other() -> None:
+    assert hops(*lost({"status": "error"}, {"took": 500})) == [("shop", "bank", "likely", ("peer",))]
+    assert hops(*lost({}, {"took": 500})) == []
 
 
 def test_a_header_that_came_and_that_the_callee_could_read_was_not_used() -> None:
