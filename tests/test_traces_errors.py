@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -522,3 +523,31 @@ def test_a_chain_of_5000_calls_is_read_by_every_rule(took: float) -> None:
     ]
     found = analyse(Trace(spans)).findings
     assert next(one.severity for one in found if one.rule == "error-origin") == "error"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["shop", "bank", "mail"]), st.booleans()), max_size=25),
+    st.integers(0, 25),
+)
+def test_a_failure_that_is_planted_in_any_tree_is_found_where_it_began(
+    rows: list[tuple[int, str, bool]], place: int
+) -> None:
+    parents, spans = [-1], [made("s0", 1, took=1000)]
+    for number, (above, service, called) in enumerate(rows, 1):
+        parents.append(min(above, number - 1))
+        start, took = (spans[parents[-1]].start_ns - NOON) / MS, spans[parents[-1]].duration_ns / MS
+        kind: Any = "server" if called else "internal"
+        fields: dict[str, Any] = {"at": start + took / 10, "took": took / 2, "service": service, "kind": kind}
+        spans.append(made(f"s{number}", number + 1, parents[-1] + 1, **fields))
+    origin = index = place % len(spans)
+    while index >= 0:
+        spans[index] = replace(spans[index], status="error")
+        index = parents[index]
+    (found,) = origins(*spans)
+    first = trace(*spans).spans[found.spans[0]]
+    assert (first.name, found.verdict, found.severity, found.service) == (
+        f"s{origin}",
+        "caused-failure",
+        "error",
+        spans[origin].service,
+    )
