@@ -14,6 +14,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ot_bridge.traces.otlp import VIA
+from ot_bridge.traces.words import text
 
 __all__ = ["Plain", "Reference", "Tags", "otlp_resource", "otlp_span", "pairs", "scope_of", "span_id", "trace_id"]
 
@@ -66,7 +67,7 @@ def otlp_resource(service: str, tags: Tags) -> Resource:
         name = _PROCESS_TAGS.get(key, key)
         if name != key and name in given:
             name = key
-        found[name] = f"Jaeger-{value}" if key == "jaeger.version" else value
+        found[name] = f"Jaeger-{text(value)}" if key == "jaeger.version" else value
     found[VIA] = "jaeger"
     return Resource(attributes=pairs(found.items()))
 
@@ -75,7 +76,7 @@ def scope_of(tags: dict[str, Plain]) -> tuple[str, str]:
     """Take the name and the version of the instrumentation scope out of a span's tags; empty without one."""
     for name, version in _SCOPE_TAGS:
         if name in tags:
-            return str(tags.pop(name)), str(tags.pop(version, ""))
+            return text(tags.pop(name)), text(tags.pop(version, ""))
     return "", ""
 
 
@@ -94,10 +95,8 @@ def otlp_span(
 ) -> Span:
     """Turn one span into OTLP.
 
-    Args:
-        parent_id: empty when the span names its parent by a reference, if at all.
-        tags: what becomes something else than an attribute is taken out of them.
-        logs: time in microseconds, and fields.
+    `parent_id` is empty when the span names its parent by a reference, if at all. What becomes something else than an
+    attribute is taken out of `tags`. A log is its time in microseconds and its fields.
     """
     kind = _KINDS.get(str(tags.pop("span.kind", "")).lower(), Span.SPAN_KIND_UNSPECIFIED)
     parent_id = parent_id if any(parent_id) else _parent(trace_id, references)
@@ -124,12 +123,9 @@ def otlp_span(
             name=_encodable(event) if isinstance(event, str) else "",
             attributes=pairs(attributes.items()),
         )
-    used = False
     for reference in references:
-        if not used and (reference.trace_id, reference.span_id) == (trace_id, parent_id):
-            used = True
-            if not reference.follows:
-                continue
+        if not reference.follows and (reference.trace_id, reference.span_id) == (trace_id, parent_id):
+            continue
         kind_of_link = "follows_from" if reference.follows else "child_of"
         span.links.add(
             trace_id=reference.trace_id,
@@ -159,15 +155,15 @@ def _status(tags: dict[str, Plain], kind: int) -> Status:
         return Status(code=Status.STATUS_CODE_ERROR, message=_encodable(_message(tags)))
     if explicit is not None:
         code = _STATUSES.get(str(explicit).upper(), Status.STATUS_CODE_UNSET)
-        return Status(code=code, message=_encodable(str(tags.pop("otel.status_description", ""))))
+        return Status(code=code, message=_encodable(text(tags.pop("otel.status_description", ""))))
     if _is_http_error(tags.get("http.status_code"), kind):
-        return Status(code=Status.STATUS_CODE_ERROR, message=_encodable(str(tags.get("http.status_message", ""))))
+        return Status(code=Status.STATUS_CODE_ERROR, message=_encodable(text(tags.get("http.status_message", ""))))
     return Status()
 
 
 def _message(tags: dict[str, Plain]) -> str:
     description = tags.pop("otel.status_description", None)
-    return str(tags.get("http.status_message", "") if description is None else description)
+    return text(tags.get("http.status_message", "") if description is None else description)
 
 
 def _is_http_error(code: Plain | None, kind: int) -> bool:
