@@ -68,9 +68,7 @@ def read_message(data: bytes) -> Message:
     if first == _BINARY:
         return _whole(data, _Binary(data).message)
     found = "nothing" if first is None else f"first byte 0x{first:02x}"
-    raise ThriftError(
-        f"cannot read a packet of {len(data)} bytes: got {found}, expected 0x82 (compact) or 0x80 (binary)"
-    )
+    raise ThriftError(f"cannot read a packet of {len(data)} bytes: got {found}, expected 0x80 or 0x82")
 
 
 def read_struct(data: bytes) -> Fields:
@@ -113,7 +111,7 @@ class _Reader(ABC):
         end = place + size
         if not place <= end <= len(self._data):
             raise self._wrong(
-                place, f"a length of {size}", f"at most the {len(self._data) - place} bytes that are left"
+                place, f"a length of {size}", f"at most {len(self._data) - place}, the bytes that are left"
             )
         return self._data[place:end], end
 

@@ -1,8 +1,8 @@
 """Zipkin's v2 JSON as OTLP, by the rules of the Collector's Zipkin translator. Pure.
 
-Source: zipkin-api's `zipkin2-api.yaml`; `pkg/translator/zipkin/zipkinv2` of opentelemetry-collector-contrib. Unlike there,
-a bad span costs itself alone, an `error` tag is an error whatever it says, as Zipkin shows it, and a span that came in
-pieces is put together. A server's half that shares its client's id keeps it: `tree.Trace` tells the halves apart.
+Source: zipkin-api's `zipkin2-api.yaml`; `pkg/translator/zipkin/zipkinv2` of opentelemetry-collector-contrib. Unlike
+there a bad span costs itself alone, an `error` tag is an error whatever it says, as Zipkin shows it, and a span that
+came in pieces is put together. A server's half that shares its client's id keeps it: `tree.Trace` tells them apart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
@@ -20,7 +20,16 @@ from ot_bridge.traces.formats.decoded import Decoded
 from ot_bridge.traces.formats.writing import encodable, nanoseconds, write_attributes
 from ot_bridge.traces.otlp import VIA
 
-__all__ = ["ABSENT_START", "ENDPOINTS", "KINDS", "RESOURCE_TAGS", "ZipkinError", "decode_json", "decode_spans"]
+__all__ = [
+    "ABSENT_START",
+    "ENDPOINTS",
+    "KINDS",
+    "RESOURCE_TAGS",
+    "ZipkinError",
+    "decode_json",
+    "decode_spans",
+    "spans_in",
+]
 
 KINDS: Final[Mapping[str, Span.SpanKind.ValueType]] = {
     "CLIENT": Span.SPAN_KIND_CLIENT,
@@ -112,7 +121,7 @@ def decode_spans(spans: Iterable[object]) -> Decoded:
     for one in spans:
         try:
             good.append(_piece(one))
-        except ZipkinError as error:
+        except ZipkinError as error:  # noqa: PERF203  (one bad span does not cost the others)
             rejected, problem = rejected + 1, str(error)
     whole = list(_whole(good))
     starts = _first_starts(whole)
@@ -171,12 +180,12 @@ def _id(span: Mapping[str, object], field: str, size: int) -> bytes:
     value = span.get(field)
     if isinstance(value, str) and _is_hex(value) and len(value) <= 2 * size:
         found = int(value, 16).to_bytes(size, "big")
-        # A parent of zeros is none.
-        if any(found) or field == "parentId":
-            return found if any(found) else b""
-    raise ZipkinError(
-        f"cannot read the {field} of a span of Zipkin: got {_shown(value)}, expected {2 * size} hex digits, not all zero"
-    )
+        if any(found):
+            return found
+        if field == "parentId":
+            return b""
+    wanted = f"{2 * size} hex digits, not all zero"
+    raise ZipkinError(f"cannot read the {field} of a span of Zipkin: got {_shown(value)}, expected {wanted}")
 
 
 def _microseconds(source: Mapping[str, object], field: str) -> int | None:

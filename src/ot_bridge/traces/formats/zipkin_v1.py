@@ -1,8 +1,8 @@
 """Zipkin's v1 spans, which Jaeger's agent takes as `emitZipkinBatch`, as v2 spans in the shape of JSON. Pure.
 
-Source: `zipkincore.thrift` of jaeger-idl and the converter from v1 to v2 of zipkin-go and the Collector (`zipkinv1`). In
-v1 a kind is what the first annotations say: `cs` and `cr` a client's, `sr` and `ss` a server's. A span that has both was
-reported by both halves under one id, and becomes two.
+Source: `zipkincore.thrift` of jaeger-idl; `pkg/translator/zipkin/zipkinv1` of opentelemetry-collector-contrib. In v1 a
+kind is what annotations say: `cs` and `cr` a client's, `sr` and `ss` a server's. A span that has both was reported by
+both halves under one id, and becomes two.
 """
 
 from __future__ import annotations
