@@ -1,7 +1,7 @@
 """Jaeger's HTTP ports: where clients without UDP send batches (14268), and where clients ask how to sample (5778).
 
-Source: `cmd/collector/app/handler/http_thrift_handler.go` and `internal/sampling/http` of Jaeger. Every client that asks
-is told to sample everything, which needs no change in its code.
+Source: `cmd/collector/app/handler/http_thrift_handler.go` and `internal/sampling/http` of Jaeger. Every client that
+asks is told to sample everything, which needs no change in its code.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ def routes(inbox: Inbox, counts: Counts, limits: Limits) -> list[Route]:
         if decoded.rejected:
             counts.add(PROTOCOL, "bad spans", decoded.rejected, example=decoded.problem)
         spans = sum(len(scope.spans) for one in decoded.batches for scope in one.scope_spans)
+        if decoded.rejected and not spans:
+            return _refusal(400, decoded.problem)
         if spans and not inbox.put(decoded.batches):
             counts.add(PROTOCOL, "refused: the store could not keep up", spans)
             return _refusal(503, "cannot take more spans now: the store cannot keep up")
@@ -65,17 +67,12 @@ def routes(inbox: Inbox, counts: Counts, limits: Limits) -> list[Route]:
 def sampling_routes() -> list[Route]:
     """Return what the port for strategies serves, as Jaeger's agent did."""
 
-    async def sampling(request: Request) -> Response:
-        return JSONResponse(SAMPLE_ALL)
+    answers = {"/": SAMPLE_ALL, "/sampling": SAMPLE_ALL, "/baggageRestrictions": []}
 
-    async def restrictions(request: Request) -> Response:
-        return JSONResponse([])
+    async def answer(request: Request) -> Response:
+        return JSONResponse(answers[request.url.path])
 
-    return [
-        Route("/", sampling),
-        Route("/sampling", sampling),
-        Route("/baggageRestrictions", restrictions),
-    ]
+    return [Route(path, answer) for path in answers]
 
 
 def _refusal(status: int, text: str) -> Response:

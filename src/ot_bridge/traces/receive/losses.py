@@ -38,7 +38,7 @@ class Losses:
     def __init__(self, counts: Counts, protocol: str) -> None:
         self._counts, self._protocol = counts, protocol
         self._lock = threading.Lock()
-        self._last: OrderedDict[tuple[Value, ...], _Last] = OrderedDict()
+        self._last: OrderedDict[tuple[str, ...], _Last] = OrderedDict()
 
     def note(self, batches: Iterable[ResourceSpans]) -> None:
         """Read what some batches say of their clients."""
@@ -60,7 +60,7 @@ class Losses:
                 self._last.popitem(last=False)
         if before is None or seq_no <= before.seq_no:
             return
-        example = f"from {resource.get('service.name', 'unknown')}"
+        example = f"from {client[1] or 'a client without a name'}"
         if (missing := seq_no - before.seq_no - 1) > 0:
             self._counts.add(self._protocol, MISSING_BATCHES, missing, example=example)
         if (lost := dropped - before.dropped) > 0:

@@ -1,7 +1,7 @@
 """Jaeger's agent protocol over UDP: each packet a call in compact or binary thrift, told by its first byte.
 
-Nobody is answered and nothing is sent twice, so the socket must be emptied faster than it fills: one thread does nothing
-else than to read, to decode and to hand on.
+Nobody is answered and nothing is sent twice, so the socket must be emptied faster than it fills: one thread does
+nothing else than to read, to decode and to hand on.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def bound(port: int, host: str = "127.0.0.1") -> socket.socket:
 
 
 class UdpReceiver:
-    """Reads packets from a bound socket in a thread of its own, from `start` to `close`, which closes the socket too."""
+    """Reads packets from a bound socket in a thread of its own, from `start` to `close`; the socket is closed too."""
 
     def __init__(self, sock: socket.socket, inbox: Inbox, counts: Counts) -> None:
         self._socket, self._inbox, self._counts = sock, inbox, counts

@@ -25,9 +25,7 @@ def routes(inbox: Inbox, counts: Counts, limits: Limits) -> list[Route]:
     async def spans(request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _PROTOBUF:
             counts.add(PROTOCOL, "other content types", example=_PROTOBUF)
-            return _refusal(
-                415, "cannot read Zipkin's protobuf: expected JSON, which every reporter of Zipkin can send"
-            )
+            return _refusal(415, "cannot read Zipkin's protobuf: expected JSON, which every reporter can send")
         try:
             body = await read_body(request, limits)
         except (BodyError, ClientDisconnect) as error:
@@ -41,6 +39,8 @@ def routes(inbox: Inbox, counts: Counts, limits: Limits) -> list[Route]:
         if decoded.rejected:
             counts.add(PROTOCOL, "bad spans", decoded.rejected, example=decoded.problem)
         taken = sum(len(scope.spans) for one in decoded.batches for scope in one.scope_spans)
+        if decoded.rejected and not taken:
+            return _refusal(400, decoded.problem)
         if taken and not inbox.put(decoded.batches):
             counts.add(PROTOCOL, "refused: the store could not keep up", taken)
             return _refusal(503, "cannot take more spans now: the store cannot keep up")
