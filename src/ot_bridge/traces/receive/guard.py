@@ -147,8 +147,8 @@ class Guard:
         if answer is None:
             answer = self._without_token(request)
         if answer is not None:
-            # What is left of the request's body is not read.
-            answer.headers["connection"] = "close"
+            if answer.status_code >= 400:
+                answer.headers["connection"] = "close"  # The request's body is not read.
             await answer(scope, receive, send)
             return
         share = scope[SHARE] = Share(self._room)
