@@ -6,16 +6,16 @@ What all bodies together may hold in memory is bounded too. A small body never w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-import time
 import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-__all__ = ["BodyError", "Limits", "Room", "decode_apart", "read_body"]
+__all__ = ["BodyError", "Limits", "Room", "Share", "decode_apart", "read_body"]
 
 _Result = TypeVar("_Result")
 
@@ -128,52 +128,64 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         BodyError: 413 too large, 408 too slow, 415 another encoding, 400 not whole or not gzip, 503 no room for it.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
-    if encoding not in ("", "identity", "gzip", "x-gzip"):
-        raise BodyError(415, f"cannot read the content encoding {encoding[:50]!r}: expected gzip or none")
-    share = _share(request)
-    body = bytearray()
+    share, incoming = _share(request), _Incoming(request)
     try:
+        if encoding not in ("", "identity", "gzip", "x-gzip"):
+            raise BodyError(415, f"cannot read the content encoding {encoding[:50]!r}: expected gzip or none")
         # Not asyncio.timeout, which needs Python 3.11.
-        await asyncio.wait_for(_receive(request, limits, share, body), limits.deadline_s)
+        body = await asyncio.wait_for(_whole(incoming, limits.body_bytes, share), limits.deadline_s)
     except (asyncio.TimeoutError, TimeoutError):
         raise BodyError(
-            408, f"got {len(body):,} bytes of the body in {limits.deadline_s:g} s, expected all of it"
+            408, f"got {incoming.size:,} bytes of the body in {limits.deadline_s:g} s, expected all of it"
         ) from None
-    except ClientDisconnect:
-        raise BodyError(400, f"the connection was closed after {len(body):,} bytes of the body") from None
+    except BodyError:
+        await incoming.pass_over(limits.body_bytes)
+        raise
     if "gzip" not in encoding:
-        return bytes(body)
-    return await run_in_threadpool(_inflated, bytes(body), limits.body_bytes, share)
+        return body
+    return await run_in_threadpool(_inflated, body, limits.body_bytes, share)
 
 
-async def _receive(request: Request, limits: Limits, share: Share, body: bytearray) -> None:
-    announced = request.headers.get("content-length", "")
-    too_large = announced.isdigit() and int(announced) > limits.body_bytes
-    if too_large:
-        await _linger(request, limits)
-    else:
-        async for chunk in request.stream():
-            if len(body) + len(chunk) > limits.body_bytes:
-                too_large = True
-                await _linger(request, limits)
-                break
-            share.grow(len(chunk))
-            body += chunk
-    if too_large:
-        raise BodyError(413, f"the body is too large: got more than {limits.body_bytes:,} bytes, the most that is read")
+class _Incoming:
+    """The pieces of a body as they come."""
+
+    def __init__(self, request: Request) -> None:
+        announced = request.headers.get("content-length", "")
+        self.announced = int(announced) if announced.isdigit() else 0
+        self._receive = request.receive
+        self.size = 0
+        self.more = True
+
+    async def piece(self) -> bytes:
+        message = await self._receive()
+        self.more = message.get("more_body", False)
+        if message["type"] != "http.request":
+            raise BodyError(400, f"the connection was closed after {self.size:,} bytes of the body")
+        piece: bytes = message.get("body", b"")
+        self.size += len(piece)
+        return piece
+
+    async def pass_over(self, most: int) -> None:
+        """Read on for a moment: many clients listen for an answer only when they have sent all."""
+        largest = self.size + most
+
+        async def read() -> None:
+            while self.more and self.size < largest:
+                await self.piece()
+
+        with contextlib.suppress(BodyError, asyncio.TimeoutError, TimeoutError):
+            await asyncio.wait_for(read(), _LINGER_S)
 
 
-async def _linger(request: Request, limits: Limits) -> None:
-    """Read on for a moment: many clients listen for an answer only when they have sent all."""
-    left, until = limits.body_bytes, time.monotonic() + _LINGER_S
-    while left > 0 and (rest_s := until - time.monotonic()) > 0:
-        try:
-            message = await asyncio.wait_for(request.receive(), rest_s)
-        except (asyncio.TimeoutError, TimeoutError):
-            return
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return
-        left -= len(message.get("body", b""))
+async def _whole(incoming: _Incoming, most: int, share: Share) -> bytes:
+    body = bytearray()
+    while incoming.more:
+        piece = await incoming.piece() if incoming.announced <= most else b""
+        if max(incoming.size, incoming.announced) > most:
+            raise BodyError(413, f"the body is too large: got more than {most:,} bytes, the most that is read")
+        share.grow(len(piece))
+        body += piece
+    return bytes(body)
 
 
 def _inflated(data: bytes, most: int, share: Share) -> bytes:

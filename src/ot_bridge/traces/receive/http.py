@@ -31,6 +31,7 @@ from ot_bridge.traces.formats.decoded import Decoded
 from ot_bridge.traces.formats.otlp_checks import OtlpError
 from ot_bridge.traces.receive.body import BodyError, Limits, decode_apart, read_body
 from ot_bridge.traces.receive.inbox import Counts, Inbox
+from ot_bridge.traces.words import plural
 
 __all__ = ["NO_METRICS", "PROTOCOL", "RETRY_AFTER_S", "SIGNALS", "Answer", "Signal", "refusal", "routes", "take"]
 
@@ -120,7 +121,8 @@ def take(decoded: Decoded, signal: Signal, inbox: Inbox, counts: Counts, protoco
         if number:
             counts.add(protocol, what, number)
     if decoded.rejected:
-        return Answer(200, f"{decoded.rejected:,} bad {signal.noun}, the last: {decoded.problem}", decoded.rejected)
+        rejected = plural(decoded.rejected, f"bad {signal.noun.removesuffix('s')}")
+        return Answer(200, f"{rejected}, the last: {decoded.problem}", decoded.rejected)
     return Answer(200, decoded.problem)
 
 
