@@ -20,16 +20,8 @@ from ot_bridge.traces.formats.decoded import Decoded
 from ot_bridge.traces.formats.writing import encodable, nanoseconds, write_attributes
 from ot_bridge.traces.otlp import VIA
 
-__all__ = [
-    "ABSENT_START",
-    "ENDPOINTS",
-    "KINDS",
-    "RESOURCE_TAGS",
-    "ZipkinError",
-    "decode_json",
-    "decode_spans",
-    "spans_in",
-]
+__all__ = ["ABSENT_START", "ENDPOINTS", "KINDS", "RESOURCE_TAGS", "ZipkinError"]
+__all__ += ["decode_json", "decode_spans", "spans_in"]
 
 KINDS: Final[Mapping[str, Span.SpanKind.ValueType]] = {
     "CLIENT": Span.SPAN_KIND_CLIENT,
