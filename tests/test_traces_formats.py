@@ -12,12 +12,13 @@ import pytest
 
 from jaeger_made import BINARY, COMPACT, packet
 from ot_bridge.traces import otlp
-from ot_bridge.traces.formats import jaeger_rules, thrift, zipkin_v1
+from ot_bridge.traces.formats import jaeger_rules, otlp_json, otlp_proto, thrift, zipkin_v1
+from ot_bridge.traces.formats.decoded import Decoded
 from ot_bridge.traces.formats.jaeger_thrift import DROPPED, SEQ_NO, decode_packet
 from ot_bridge.traces.formats.zipkin import ABSENT_START, ENDPOINTS, KINDS, RESOURCE_TAGS, decode_json
 from ot_bridge.traces.model import Span
 from ot_bridge.traces.tree import Trace
-from traces_formats_made import JAEGER, LOSSES, ZIPKIN, carried, jaeger_batches, otlp_message, zipkin_spans
+from traces_formats_made import JAEGER, LOSSES, OTLP, ZIPKIN, carried, jaeger_batches, otlp_message, zipkin_spans
 
 PAGE = (Path(__file__).parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
 SENT = otlp.spans(otlp_message().resource_spans)
@@ -32,7 +33,13 @@ def by_zipkin() -> list[Span]:
     return otlp.spans(decode_json(json.dumps(zipkin_spans(SENT)).encode()).batches)
 
 
+def by_otlp(data: bytes, decode: Callable[[bytes], Decoded]) -> list[Span]:
+    return otlp.spans(decode(data).batches)
+
+
 WAYS: dict[str, tuple[str, Callable[[], list[Span]]]] = {
+    "otlp-protobuf": ("", lambda: by_otlp(otlp_message().SerializeToString(), otlp_proto.decode_traces)),
+    "otlp-json": ("", lambda: by_otlp(json.dumps(OTLP).encode(), otlp_json.decode_traces)),
     "jaeger-compact": (JAEGER, lambda: by_jaeger(COMPACT)),
     "jaeger-binary": (JAEGER, lambda: by_jaeger(BINARY)),
     "zipkin": (ZIPKIN, by_zipkin),
