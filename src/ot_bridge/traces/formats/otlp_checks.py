@@ -153,11 +153,12 @@ def _is_good_record(record: Any, problems: Problems) -> bool:
 # -- texts -------------------------------------------------------------------------------------------------------------
 
 
-def cut(value: Any) -> Any:
-    """Return a text or bytes with at most `LONGEST_TEXT` of them, and say how many there were."""
-    if isinstance(value, str):
-        return f"{value[:LONGEST_TEXT]}... ({len(value):,} characters)"
-    return value[:LONGEST_TEXT]
+def cut(value: str | bytes) -> str | bytes:
+    """Return at most `LONGEST_TEXT` of a text or bytes; a text says how long it was."""
+    if isinstance(value, bytes):
+        return value[:LONGEST_TEXT]
+    how_long = f"... ({len(value):,} characters)"
+    return value[: LONGEST_TEXT - len(how_long)] + how_long
 
 
 def _cut_texts(message: Any, noted: Counter[str]) -> None:

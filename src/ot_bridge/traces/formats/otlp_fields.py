@@ -19,7 +19,6 @@ from typing import Any, Final, TypeAlias
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from ot_bridge.traces.formats.otlp_checks import LONGEST_TEXT, cut
 from ot_bridge.traces.formats.writing import encodable
 
 __all__ = ["DEEPEST", "LOG_RECORD", "RESOURCE", "SCOPE", "SPAN", "FieldError", "Filler"]
@@ -91,9 +90,6 @@ class Filler:
         """Return a text."""
         if not isinstance(value, str):
             raise FieldError(value, "text")
-        if len(value) > LONGEST_TEXT:
-            self.noted["texts cut"] += 1
-            return encodable(cut(value))
         return encodable(value)
 
     def nested(self, fill: Callable[[], None], value: object) -> None:
@@ -209,12 +205,8 @@ def _double_value(_: Filler, message: Any, value: object) -> None:
         raise FieldError(value, "a number of 64 bits") from None
 
 
-def _bytes_value(filler: Filler, message: Any, value: object) -> None:
-    found = _base64(value)
-    if len(found) > LONGEST_TEXT:
-        filler.noted["texts cut"] += 1
-        found = cut(found)
-    message.bytes_value = found
+def _bytes_value(_: Filler, message: Any, value: object) -> None:
+    message.bytes_value = _base64(value)
 
 
 def _string_value(filler: Filler, message: Any, value: object) -> None:
