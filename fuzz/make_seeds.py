@@ -29,8 +29,13 @@ _CAPTURES: Final = {
     "raw_request": f"POST /cart HTTP/1.1\nHost: shop\n{_PARENT}\n\nno: header",
 }
 _ZIPKIN: Final = {
-    **{"traceId": "0af7651916cd43dd8448eb211c80319c", "id": "b7ad6b7169203331", "parentId": "b7ad6b7169203332"},
-    **{"kind": "CLIENT", "name": "get", "timestamp": 1767268800000001, "duration": 1500},
+    "traceId": "0af7651916cd43dd8448eb211c80319c",
+    "id": "b7ad6b7169203331",
+    "parentId": "b7ad6b7169203332",
+    "kind": "CLIENT",
+    "name": "get",
+    "timestamp": 1767268800000001,
+    "duration": 1500,
     "localEndpoint": {"serviceName": "shop", "ipv4": "10.0.0.1", "port": 80},
     "remoteEndpoint": {"serviceName": "bank", "ipv6": "::1"},
     "annotations": [{"timestamp": 1767268800000002, "value": 'retry|{"tries":2}|1'}],

@@ -226,6 +226,29 @@ def test_a_span_in_pieces_is_put_together() -> None:
         assert (found.attributes, [event.name for event in found.events]) == ({"a": "1", "b": "2"}, ["x"])
 
 
+@pytest.mark.parametrize(
+    ("pieces", "spans"),
+    [
+        ([("SERVER", "a"), ("", "a"), ("SERVER", ""), ("", "")], {("server", "a")}),
+        ([("SERVER", "a"), ("", "b")], {("server", "a"), ("unspecified", "b")}),
+        ([("SERVER", ""), ("", "b")], {("server", "b")}),
+        ([("SERVER", "a"), ("CLIENT", "b"), ("CLIENT", "")], {("server", "a"), ("client", "b")}),
+        ([("", ""), ("", "")], {("unspecified", "unknown")}),
+    ],
+    ids=str,
+)
+def test_pieces_go_to_the_span_that_they_fit(pieces: list[tuple[str, str]], spans: set[tuple[str, str]]) -> None:
+    for order in (pieces, pieces[::-1]):
+        found = read(*({**SPAN, "kind": kind, "localEndpoint": {"serviceName": name}} for kind, name in order))
+        assert sorted((span.kind, span.service) for span in found) == sorted(spans)
+
+
+def test_a_piece_is_put_to_one_span_only() -> None:
+    pieces = [("SERVER", ""), ("", "b"), ("", "c")]
+    found = read(*({**SPAN, "kind": kind, "localEndpoint": {"serviceName": name}} for kind, name in pieces))
+    assert [(span.kind, span.service) for span in found] == [("server", "b"), ("unspecified", "c")]
+
+
 def test_halves_with_one_id_stay_two_and_the_tree_tells_them_apart() -> None:
     client = {**SPAN, "kind": "CLIENT", "localEndpoint": {"serviceName": "shop"}}
     server = {**SPAN, "kind": "SERVER", "shared": True, "timestamp": SPAN["timestamp"] + 5, "duration": 9}
