@@ -5,7 +5,7 @@ from __future__ import annotations
 from ot_bridge.traces.model import Span
 from ot_bridge.traces.tree import Trace
 
-__all__ = ["blocking_children", "is_blocking"]
+__all__ = ["blocking_children", "follows_from", "is_blocking"]
 
 _REFERENCE = "opentracing.ref_type"
 _FOLLOWS = "follows_from"
@@ -20,10 +20,11 @@ def is_blocking(parent: Span, child: Span) -> bool:
         return False
     if child.start_ns >= parent.end_ns and child.start_ns > parent.start_ns:
         return False
-    return not _follows(parent, child)
+    return not follows_from(parent, child)
 
 
-def _follows(parent: Span, child: Span) -> bool:
+def follows_from(parent: Span, child: Span) -> bool:
+    """Tell whether the child says that its parent does not depend on it."""
     return any(
         link.span_id == parent.span_id
         and link.trace_id == parent.trace_id
