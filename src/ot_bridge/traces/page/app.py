@@ -1,7 +1,7 @@
 """The page as an ASGI application: its addresses, and the headers that keep what a span holds from running.
 
-A module of pages has `ROUTES`, and is named in `_ROUTES` below; its templates extend `base.html`. No style and no script
-is written into a page: a picture is SVG with attributes, which the policy allows.
+A module of pages has `ROUTES`, and is named in `_ROUTES` below; its templates extend `base.html`. No style and no
+script is written into a page: a picture is SVG with attributes, which the policy allows.
 
 Who may ask at all (the Host header, the token) is decided before, by the server that it is part of.
 """

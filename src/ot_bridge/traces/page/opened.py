@@ -6,8 +6,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 
 from ot_bridge.traces.analyse import Analysis, analyse
+from ot_bridge.traces.analyse.reading import read
+from ot_bridge.traces.analyse.skew import aligned, clock_offsets
+from ot_bridge.traces.model import LogRecord, Span
 from ot_bridge.traces.page.kept import Kept
 from ot_bridge.traces.picture.picture import Picture
 from ot_bridge.traces.tree import Trace
@@ -31,13 +36,27 @@ class Opened:
         self.trace = trace
         self.analysis: Analysis = analyse(trace)
         self.received_ns = received_ns
-        self.offsets: Sequence[str] = ()
-        self.moved: Mapping[str, int] = {}
         self._raw = Picture(self.analysis.reading)
+        offsets = [offset for offset in clock_offsets([trace]) if offset.verdict == "skewed"]
+        self.offsets: Sequence[str] = [f"{offset.text}." for offset in offsets]
+        self._shifts: Sequence[int] = aligned(trace, offsets)
+        self.moved: Mapping[str, int] = {
+            key: shift for key, shift in zip(self._raw.keys, self._shifts, strict=True) if shift
+        }
 
     def picture(self, *, aligned: bool = False) -> Picture:
         """Return its picture; with `aligned`, of the times that are put right."""
-        return self._raw
+        return self._aligned if aligned and self.moved else self._raw
+
+    @cached_property
+    def _aligned(self) -> Picture:
+        pairs = zip(self.trace.spans, self._shifts, strict=True)
+        logs = [self._moved_log(log) for log in self.trace.logs]
+        return Picture(read(Trace([_moved(span, shift) for span, shift in pairs], logs)))
+
+    def _moved_log(self, log: LogRecord) -> LogRecord:
+        index = self.trace.index_of(log.span_id) if log.span_id else None
+        return log if index is None else log._replace(time_ns=log.time_ns + self._shifts[index])
 
 
 class Shelf:
@@ -69,6 +88,13 @@ class Shelf:
             while len(self._opened) > _KEPT:
                 self._opened.popitem(last=False)
         return opened
+
+
+def _moved(span: Span, shift: int) -> Span:
+    if not shift:
+        return span
+    events = tuple(event._replace(time_ns=event.time_ns + shift) for event in span.events)
+    return replace(span, start_ns=span.start_ns + shift, end_ns=span.end_ns + shift, events=events)
 
 
 def _same(one: Trace, other: Trace) -> bool:

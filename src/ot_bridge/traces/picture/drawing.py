@@ -70,6 +70,11 @@ class Row(NamedTuple):
     fold: str
     source: str
 
+    @property
+    def zoom(self) -> str:
+        """The time to show when the picture is zoomed to the line, from and to."""
+        return f"{max(0, self.offset_ns)} {max(0, self.offset_ns) + max(1000, self.duration_ns)}"
+
 
 class Drawing:
     """What one reader sees.
