@@ -35,6 +35,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
+        "ago": ago,
         "clock": clock,
         "cut": cut,
         "duration": words.duration,
@@ -77,6 +78,16 @@ def clock(time_ns: int) -> str:
 def offset(nanoseconds: int) -> str:
     """Write a time since the start of the trace, with its sign."""
     return ("+" if nanoseconds >= 0 else "") + words.duration(nanoseconds)
+
+
+def ago(time_ns: int, now_ns: int) -> str:
+    """Write how long ago a time was, roughly: `12 s ago`, `3 min ago`; a day and more as the date."""
+    seconds = (now_ns - time_ns) // 1_000_000_000
+    if seconds < -60 or seconds >= 86_400:
+        return clock(time_ns)[:16]
+    if seconds < 60:
+        return f"{max(0, seconds)} s ago"
+    return f"{seconds // 60} min ago" if seconds < 3600 else f"{seconds // 3600} h ago"
 
 
 def cut(value: str, length: int) -> str:
