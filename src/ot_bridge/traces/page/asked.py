@@ -70,6 +70,11 @@ class Asked:
         return "/?" + urlencode(left) if left else "/"
 
     @property
+    def uses_more(self) -> bool:
+        """Whether a field is filled that is not in sight at first."""
+        return any(name in self.fields for name in ("q", "max", "from", "to", "order", "limit"))
+
+    @property
     def cleared(self) -> str:
         """The address of the search for everything; what was picked stays."""
         return self.address(skip=None, **dict.fromkeys(self.fields))

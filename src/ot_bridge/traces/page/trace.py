@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ot_bridge.traces.model import Link
@@ -23,6 +23,7 @@ from ot_bridge.traces.page.opened import Opened
 from ot_bridge.traces.page.site import site
 from ot_bridge.traces.picture.details import as_json
 from ot_bridge.traces.picture.drawing import Drawing
+from ot_bridge.traces.picture.file import html_report
 from ot_bridge.traces.picture.lines import Line
 from ot_bridge.traces.picture.templates import trace_hex
 from ot_bridge.traces.picture.view import View
@@ -184,6 +185,15 @@ def _span_json(request: Request) -> Response:
     return _json(as_json(opened.trace.spans[index]))
 
 
+def _report(request: Request) -> Response:
+    opened = _open(request)
+    if isinstance(opened, Response):
+        return opened
+    name = f"trace-{trace_hex(opened.trace.trace_id)}.html"
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return HTMLResponse(html_report(opened.trace, opened.analysis), headers=headers)
+
+
 def _json(what: Any) -> Response:
     text = json.dumps(what, indent=2, ensure_ascii=False, default=lambda one: one.hex())
     return Response(text.encode("utf-8", "replace"), media_type="application/json")
@@ -197,5 +207,6 @@ def _find(request: Request) -> Response:
 ROUTES = (
     Route("/trace", _find),
     Route("/trace/{id}", _trace),
+    Route("/trace/{id}/report.html", _report),
     Route("/trace/{id}/span/{key}.json", _span_json),
 )

@@ -63,7 +63,7 @@ def scatter(points: Iterable[Point]) -> Scatter | None:
 
     def height(duration_ns: int) -> str:
         share = (math.log10(max(1, duration_ns)) - low) / (high - low)
-        return f"{96 - 92 * share:.1f}%"
+        return f"{95 - 84 * share:.1f}%"
 
     dots = [
         Dot(
