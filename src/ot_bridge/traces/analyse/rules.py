@@ -9,6 +9,7 @@ from ot_bridge.traces.analyse.cut import cut_trace
 from ot_bridge.traces.analyse.error_origin import error_origin
 from ot_bridge.traces.analyse.finding import Finding
 from ot_bridge.traces.analyse.reading import Reading
+from ot_bridge.traces.analyse.repeated import repeated_calls
 from ot_bridge.traces.analyse.skew import clock_skew
 from ot_bridge.traces.analyse.where_time_went import where_time_went
 
@@ -36,4 +37,5 @@ RULES: Sequence[Rule] = (
     Rule("cut-trace", "Why a trace is cut", cut_trace),
     Rule("clock-skew", "Clocks that differ", clock_skew),
     Rule("critical-path", "Where the time went", where_time_went),
+    Rule("repeated-calls", "The same call again and again", repeated_calls),
 )
