@@ -38,7 +38,7 @@ def where_time_went(reading: Reading) -> Sequence[Finding]:
         left = sum(times[service] for service in order[MAX_NAMED:])
         words.append(f"{plural(len(order) - MAX_NAMED, 'more service')} {share(left, whole)}")
     top = by_time[:MAX_NAMED]
-    saving = reading.savings.of(top[0])
+    saving = reading.savings.of(top[0]) if top[0] != path.root else 0
     numbers: dict[str, float | str] = {
         "root_ns": whole,
         "service_ns": times[order[0]],
