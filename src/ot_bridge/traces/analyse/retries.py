@@ -71,9 +71,8 @@ def timeouts_and_retries(reading: Reading) -> Sequence[Finding]:
     """Find attempts, attempts within attempts, and the calls beside them that a timeout ended."""
     if not reading.errors:
         return []
-    ended = {
-        index: found for index, mark in reading.errors.items() if (found := timeout(reading.trace.spans[index], mark))
-    }
+    spans = reading.trace.spans
+    ended = {index: sign for index, mark in reading.errors.items() if (sign := timeout(spans[index], mark))}
     chains = attempts(reading)
     found = [*_storms(reading, chains), *(_retried(reading, chain, ended) for chain in chains)]
     tried = {index for chain in chains for index in chain.spans}
@@ -85,7 +84,7 @@ def timeouts_and_retries(reading: Reading) -> Sequence[Finding]:
 def _retried(reading: Reading, chain: Chain, ended: Mapping[int, Timeout]) -> Finding:
     spans = [reading.trace.spans[index] for index in chain.spans]
     first, last = spans[0], spans[-1]
-    total = last.end_ns - first.start_ns
+    total = max(0, last.end_ns - first.start_ns)
     on_path = sum(reading.path.below_ns(index) for index in chain.spans)
     failed = chain.spans[:-1] if chain.recovered else chain.spans
     by_timeout = [index for index in failed if index in ended]
@@ -101,8 +100,8 @@ def _retried(reading: Reading, chain: Chain, ended: Mapping[int, Timeout]) -> Fi
     return Finding(
         rule=KEY,
         text=(
-            f"{first.service} tried {line(first.name)!r} {plural(len(spans), 'time')} in {duration(total)}, with {waits},"
-            f" {outcome}{f'; {how}' if how else ''}."
+            f"{first.service} tried {line(first.name)!r} {plural(len(spans), 'time')} in {duration(total)}, with"
+            f" {waits}, {outcome}{f'; {how}' if how else ''}."
         ),
         certainty=certainty,
         severity="note" if chain.recovered and on_path < WEIGHTY * reading.root_ns else "warning",
@@ -150,7 +149,7 @@ def _storms(reading: Reading, chains: Sequence[Chain]) -> Iterator[Finding]:
             numbers={
                 "count": len(spans),
                 "inner_count": count,
-                "total_ns": spans[-1].end_ns - spans[0].start_ns,
+                "total_ns": max(0, spans[-1].end_ns - spans[0].start_ns),
             },
             advice="Let one level retry, the one nearest to the failure.",
         )

@@ -31,7 +31,8 @@ _TYPE = re.compile(r"time_?d?_?out|deadline|time_?limit_?exceeded|QueryCanceled"
 # ... and how servers, drivers and wrappers word it. "timeout=5" alone is a setting.
 _MESSAGE = re.compile(
     r"\btimed[ -]?out\b|\btime-?out(?:\s+(?:error|exceeded|expired|reached|of|after|was|while|waiting)|[!.]?\s*\Z)"
-    r"|(?:read|connect|write|pool|statement|lock(?: wait)?|gateway|request|response|socket|query)[ _]?time-?out\b(?!\s*=)"
+    r"|(?:read|connect|write|pool|statement|lock(?: wait)?|gateway|request|response|socket|query)[ _]?time-?out\b"
+    r"(?!\s*=)"
     r"|TimeoutError|TimeoutException|ETIMEDOUT|DEADLINE_?EXCEEDED|deadline exceeded|time limit exceeded",
     re.IGNORECASE,
 )
@@ -58,12 +59,14 @@ def timeout(span: Span, mark: ErrorMark | None) -> Timeout | None:
     if mark is None:
         return None
     kind, message = mark.exception or ("", "")
-    said = "\n".join((message, mark.message, span.message))[:MAX_TEXT]
+    said = f"{message}\n{mark.message}\n{span.message}"[:MAX_TEXT]
     phase = "a connection of the pool" if _POOL.search(kind + said) else ""
     phase = phase or ("a connection" if _CONNECT.search(kind + said) else "")
     name = kind.rpartition(".")[2].strip("'<> ")
-    if _TYPE.search(name) or (found := _MESSAGE.search(said)):
-        return Timeout(line(name if name and _TYPE.search(name) else found.group()), "sure", phase)  # type: ignore[union-attr]
+    if _TYPE.search(name):
+        return Timeout(line(name), "sure", phase)
+    if worded := _MESSAGE.search(said):
+        return Timeout(line(worded.group()), "sure", phase)
     if grpc_code(span) == _DEADLINE_EXCEEDED:
         return Timeout("DEADLINE_EXCEEDED", "sure")
     if (code := http_code(span)) in _HTTP_TIMEOUTS:

@@ -187,8 +187,8 @@ def _queues(reading: Reading, limit: float) -> Iterator[Finding]:
         span, sent = trace.spans[index], trace.spans[trace.parents[index]]
         more = f", and {plural(len(times) - 1, 'more')} like it" if len(times) > 1 else ""
         text = (
-            f"{span.title} began {duration(waited)} after {sent.title} had ended{more} (a guess: it lay in the queue, or"
-            " no worker was free)."
+            f"{span.title} began {duration(waited)} after {sent.title} had ended{more} (a guess: it lay in the queue,"
+            " or no worker was free)."
         )
         certainty: Certainty = "likely" if same_clock(sent, span) else "guess"
         yield _found(reading, "queue", text, certainty, (index, trace.parents[index]), waited, span.service)
