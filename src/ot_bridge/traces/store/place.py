@@ -24,5 +24,5 @@ def _state_directory(environ: Mapping[str, str], platform: str) -> Path:
         given = environ.get("LOCALAPPDATA", "")
         return Path(given) if given else Path.home() / "AppData" / "Local"
     given = environ.get("XDG_STATE_HOME", "")
-    # "All paths must be absolute. If an implementation encounters a relative path [...] it should [...] ignore it."
+    # The specification has relative paths ignored.
     return Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
