@@ -36,7 +36,7 @@ _SKIP = re.compile(r"[^a-z0-9@/]")
 _HEX = re.compile(r"(?:0x)?[0-9a-f]{1,32}")
 _ISO = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)[T ](\d\d):?(\d\d):?(\d\d)(?:[.,](\d{1,12}))?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?",
-    re.ASCII | re.I,
+    re.ASCII | re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,12})?", re.ASCII)
 # The numbers of pino and bunyan; Python's own come with their name.
