@@ -73,7 +73,7 @@ def _read_span(
             service = text(process.get("serviceName") or "")
             groups[key] = ResourceSpans(resource=otlp_resource(service, _tags(process.get("tags")))), {}
         _add(span, *groups[key])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         return f"{_named(span)}: {error}"
     return ""
 

@@ -6,19 +6,17 @@ slowest span of each service. Everything else is counted in the row above it.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ot_bridge.traces.analyse import Analysis
+from ot_bridge.traces.analyse.runs import MIN_RUN, Run, most_at_once, sibling_runs
 from ot_bridge.traces.tree import Trace
 
-__all__ = ["FOLD", "LONG", "Row", "rows"]
+__all__ = ["LONG", "Row", "rows"]
 
 LONG = 500
 """A trace of more spans is summed up, unless all of it is asked for."""
-FOLD = 5
-"""So many similar siblings become one row."""
 _SUMMARY = 120
 _ABOVE = 25
 _EVIDENCE = 3
@@ -29,19 +27,24 @@ class Row:
     """A row, and the rows below it.
 
     Attributes:
-        span: the index of the span; of a fold, of its longest; -1 for what is left out below no span.
-        members: the spans that are folded into this row, itself included; empty for a single one.
+        span: the index of the span; of a run, of its first; -1 for what is left out below no span.
+        run: the siblings that are folded into this row, itself included; None for a single span.
         levels: how many spans stand between it and the row above that are not shown.
         hidden: how many spans below it are not shown.
         hidden_errors: how many of these failed.
     """
 
     span: int
-    members: Sequence[int] = ()
+    run: Run | None = None
     levels: int = 0
     hidden: int = 0
     hidden_errors: int = 0
     below: list[Row] = field(default_factory=list)
+
+    @property
+    def spans(self) -> Sequence[int]:
+        """The indices of the spans that this row shows."""
+        return self.run.spans if self.run is not None else (self.span,)
 
     def __iter__(self) -> Iterator[Row]:
         """Walk over this row and all rows below it, as they are drawn."""
@@ -63,7 +66,7 @@ def rows(trace: Trace, analysis: Analysis | None = None, *, whole: bool = False)
     if analysis is None or whole:
         return _tree(trace, range(len(trace)), {}, ())
     folds = _folds(trace, analysis)
-    gone = _below(trace, (one for members in folds.values() for one in members), folds)
+    gone = _below(trace, folds)
     if len(trace) - len(gone) <= LONG:
         shown: Iterable[int] = (index for index in range(len(trace)) if index not in gone)
     else:
@@ -71,41 +74,29 @@ def rows(trace: Trace, analysis: Analysis | None = None, *, whole: bool = False)
     return _tree(trace, shown, folds, analysis.reading.errors)
 
 
-def _folds(trace: Trace, analysis: Analysis) -> dict[int, Sequence[int]]:
-    """Find what becomes one row: by the span that stands for it, its members. What failed keeps its own row."""
-    errors = sorted(analysis.reading.errors)
-    erring = set(errors)
-    for index in errors:
-        for above in trace.ancestors(index):
-            if above in erring:
-                break
-            erring.add(above)
-    found = dict[int, Sequence[int]]()
-    for run in _runs(trace):
-        members = [one for one in run if one not in erring]
-        if len(members) >= FOLD:
-            found[max(members, key=lambda one: (trace.spans[one].duration_ns, -one))] = members
+def _folds(trace: Trace, analysis: Analysis) -> dict[int, Run]:
+    """Find what becomes one row, by the span that stands for it. What failed, itself or below, keeps its own row."""
+    reading = analysis.reading
+    erring = set(reading.errors)
+    for index in reading.errors:
+        while (index := trace.parents[index]) >= 0 and index not in erring:
+            erring.add(index)
+    found = dict[int, Run]()
+    for run in sibling_runs(trace, reading.targets):
+        members = tuple(one for one in run.spans if one not in erring)
+        if len(members) >= MIN_RUN:
+            spans = [trace.spans[one] for one in members]
+            total = sum(span.duration_ns for span in spans)
+            found[members[0]] = run._replace(spans=members, total_ns=total, at_once=most_at_once(spans))
     return found
 
 
-def _runs(trace: Trace) -> Iterator[Sequence[int]]:
-    """Yield the siblings that have one service, kind and name."""
-    for children in trace.children:
-        if len(children) < FOLD:
-            continue
-        alike = defaultdict[tuple[str, str, str], list[int]](list)
-        for child in children:
-            span = trace.spans[child]
-            alike[span.service, span.kind, span.name].append(child)
-        yield from alike.values()
-
-
-def _below(trace: Trace, spans: Iterable[int], folds: Iterable[int]) -> set[int]:
-    """Return what folds hide: their members except the one that stands for them, and what is below each."""
-    stands = set(folds)
+def _below(trace: Trace, folds: Mapping[int, Run]) -> set[int]:
+    """Return what folds hide: their members except the first, which stands for them, and what is below each."""
     gone = set[int]()
-    for index in spans:
-        gone.update(range(index + (index in stands), index + trace.sizes[index]))
+    for stands, run in folds.items():
+        for index in run.spans:
+            gone.update(range(index + (index == stands), index + trace.sizes[index]))
     return gone
 
 
@@ -141,12 +132,12 @@ def _telling(trace: Trace, analysis: Analysis) -> Iterator[int]:
     yield from trace.roots
 
 
-def _tree(trace: Trace, shown: Iterable[int], folds: dict[int, Sequence[int]], errors: Iterable[int]) -> list[Row]:
+def _tree(trace: Trace, shown: Iterable[int], folds: Mapping[int, Run], errors: Iterable[int]) -> list[Row]:
     """Make the rows of the spans that are shown, in pre-order, and count the others in the row above them."""
-    made = {index: Row(index, folds.get(index, ())) for index in shown}
+    made = {index: Row(index, folds.get(index)) for index in shown}
     top = Row(-1)
     failed = set(errors)
-    folded = {one for members in folds.values() for one in members}
+    folded = {one for run in folds.values() for one in run.spans}
     nearest, distance, inside = [top] * len(trace), [0] * len(trace), [False] * len(trace)
     for index, parent in enumerate(trace.parents):
         above = nearest[parent] if parent >= 0 else top

@@ -19,6 +19,7 @@ from rich.segment import Segment
 from ot_bridge.traces.analyse import Analysis, Finding, Severity
 from ot_bridge.traces.analyse.blocking import is_blocking
 from ot_bridge.traces.analyse.errors import error_marks
+from ot_bridge.traces.analyse.runs import Run
 from ot_bridge.traces.instrumentation import hop, producer
 from ot_bridge.traces.model import ENTRIES, LogRecord, Span
 from ot_bridge.traces.render.bars import ASCII, BLOCKS, Bars, Glyphs
@@ -183,7 +184,7 @@ class Drawing:
             if line.row is not None:
                 parts += _cells(line.columns, widths, ("", "bold red" if line.columns[1] == "ERROR" else "red", "", ""))
                 if bars is not None and line.row.span >= 0:
-                    parts.append((bars.bar(line.row.members or (line.row.span,)), self._bar_style(line.row)))
+                    parts.append((bars.bar(line.row.spans), self._bar_style(line.row)))
             yield _stripped(parts)
             yield from self._details(line)
 
@@ -200,7 +201,7 @@ class Drawing:
         row = line.row
         if row is None or row.span < 0:
             return
-        if not row.members:
+        if row.run is None:
             span, logs = self._trace.spans[row.span], self._logs.get(row.span, ())
             for parts in details(span, logs, self._shown, self._trace.start_ns):
                 yield from _wrapped(self._safe(parts), self._width, line.below + "  ")
@@ -208,7 +209,7 @@ class Drawing:
             yield [(f"{line.below}  {_left_out(row)}", "dim")]
 
     def _bar_style(self, row: Row) -> str:
-        return "red" if any(one in self._errors for one in row.members or (row.span,)) else "green"
+        return "red" if any(one in self._errors for one in row.spans) else "green"
 
     def _place(self, guides: _Guides) -> Iterator[_Line]:
         """Go through the rows with the guides before each."""
@@ -246,15 +247,25 @@ class Drawing:
         above = trace.parents[row.span]
         if above >= 0 and self._analysis is not None and not is_blocking(trace.spans[above], span):
             label.append(("  async", "dim"))
-        if row.members:
-            took = sum(trace.spans[one].duration_ns for one in row.members)
-            label.append((f"  x {number(len(row.members))}", "bold"))
-            columns = (duration(took), "", self._made_by(span), self._carried_by(row.span))
+        if row.run is not None:
+            label = self._folded(row.run)
+            columns = (duration(row.run.total_ns), "", self._made_by(span), self._carried_by(row.span))
             return _Line(row, prefix, below, label, columns)
         label += [(f"  [{mark}]", "bold yellow") for mark in self._marks.get(row.span, ())]
         error = "ERROR" if row.span in self._errors else "below" if row.span in self._above_errors else ""
         columns = (duration(span.duration_ns), error, self._made_by(span), self._carried_by(row.span))
         return _Line(row, prefix, below, label, columns)
+
+    def _folded(self, run: Run) -> Parts:
+        together = "in sequence" if run.at_once == 1 else f"up to {number(run.at_once)} at once"
+        marks = sorted({mark for one in run.spans for mark in self._marks.get(one, ())})
+        service = self._trace.spans[run.spans[0]].service
+        return [
+            *self._safe([(cut(service, _LONG_NAME), "cyan"), (f" {cut(run.label, _LONG_NAME)}", "")]),
+            (f"  x {number(len(run.spans))}", "bold"),
+            (f", {together}", "dim"),
+            *((f"  [{mark}]", "bold yellow") for mark in marks),
+        ]
 
     def _made_by(self, span: Span) -> str:
         """Name the library; the title does where it is one for all."""
