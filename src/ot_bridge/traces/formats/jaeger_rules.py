@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from ot_bridge.traces.formats.writing import encodable, nanoseconds, write_attributes
 from ot_bridge.traces.otlp import VIA
 from ot_bridge.traces.words import text
 
-__all__ = ["Plain", "Reference", "Tags", "otlp_resource", "otlp_span", "pairs", "scope_of", "span_id", "trace_id"]
+__all__ = ["Plain", "Reference", "Tags", "fill_span", "otlp_resource", "otlp_span", "scope_of", "span_id", "trace_id"]
 
 Plain: TypeAlias = "str | bool | int | float | bytes"
 Tags: TypeAlias = Iterable[tuple[str, Plain]]
@@ -34,7 +34,6 @@ _SCOPE_TAGS: Sequence[tuple[str, str]] = (
     ("otel.library.name", "otel.library.version"),
 )
 _STATUSES: Mapping[str, Any] = {"OK": Status.STATUS_CODE_OK, "ERROR": Status.STATUS_CODE_ERROR}
-_LARGEST = (1 << 64) - 1
 
 
 class Reference(NamedTuple):
@@ -69,7 +68,9 @@ def otlp_resource(service: str, tags: Tags) -> Resource:
             name = key
         found[name] = f"Jaeger-{text(value)}" if key == "jaeger.version" else value
     found[VIA] = "jaeger"
-    return Resource(attributes=pairs(found.items()))
+    resource = Resource()
+    write_attributes(resource.attributes, found)
+    return resource
 
 
 def scope_of(tags: dict[str, Plain]) -> tuple[str, str]:
@@ -80,7 +81,15 @@ def scope_of(tags: dict[str, Plain]) -> tuple[str, str]:
     return "", ""
 
 
-def otlp_span(
+def otlp_span(**given: Any) -> Span:
+    """Turn one span into OTLP; the arguments are those of `fill_span`."""
+    span = Span()
+    fill_span(span, **given)
+    return span
+
+
+def fill_span(
+    span: Span,
     *,
     trace_id: bytes,
     span_id: bytes,
@@ -92,53 +101,48 @@ def otlp_span(
     references: Sequence[Reference],
     tags: dict[str, Plain],
     logs: Iterable[tuple[int, Tags]],
-) -> Span:
-    """Turn one span into OTLP.
+) -> None:
+    """Write one span into OTLP's message, which takes half the time of making parts and copying them.
 
     `parent_id` is empty when the span names its parent by a reference, if at all. What becomes something else than an
     attribute is taken out of `tags`. A log is its time in microseconds and its fields.
     """
-    kind = _KINDS.get(str(tags.pop("span.kind", "")).lower(), Span.SPAN_KIND_UNSPECIFIED)
-    parent_id = parent_id if any(parent_id) else _parent(trace_id, references)
-    state = tags.pop("w3c.tracestate", "")
-    span = Span(
-        trace_id=trace_id,
-        span_id=span_id,
-        parent_span_id=parent_id,
-        name=_encodable(name),
-        kind=kind,
-        start_time_unix_nano=_nanoseconds(start_us),
-        end_time_unix_nano=_nanoseconds(start_us + max(0, duration_us)),
-        trace_state=_encodable(state) if isinstance(state, str) else "",
-        flags=flags & 1,
-        status=_status(tags, kind),
-    )
+    kind = Span.SPAN_KIND_UNSPECIFIED
+    if "span.kind" in tags:
+        kind = _KINDS.get(str(tags.pop("span.kind")).lower(), kind)
+    if not any(parent_id):
+        parent_id = _parent(trace_id, references)
+    if "w3c.tracestate" in tags:
+        state = tags.pop("w3c.tracestate")
+        span.trace_state = encodable(state) if isinstance(state, str) else ""
+    span.trace_id = trace_id
+    span.span_id = span_id
+    span.parent_span_id = parent_id
+    span.name = encodable(name)
+    span.kind = kind
+    span.start_time_unix_nano = nanoseconds(start_us)
+    span.end_time_unix_nano = nanoseconds(start_us + max(0, duration_us))
+    span.flags = flags & 1
+    code, message = _status(tags, kind)
+    if code or message:
+        span.status.code, span.status.message = code, encodable(message)
     for time_us, fields in logs:
         attributes = dict(fields)
-        event = attributes.get("event")
-        if isinstance(event, str):
+        event = span.events.add()
+        event.time_unix_nano = nanoseconds(time_us)
+        event_name = attributes.get("event")
+        if isinstance(event_name, str):
             del attributes["event"]
-        span.events.add(
-            time_unix_nano=_nanoseconds(time_us),
-            name=_encodable(event) if isinstance(event, str) else "",
-            attributes=pairs(attributes.items()),
-        )
+            event.name = encodable(event_name)
+        write_attributes(event.attributes, attributes)
     for reference in references:
         if not reference.follows and (reference.trace_id, reference.span_id) == (trace_id, parent_id):
             continue
+        link = span.links.add()
+        link.trace_id, link.span_id = reference.trace_id, reference.span_id
         kind_of_link = "follows_from" if reference.follows else "child_of"
-        span.links.add(
-            trace_id=reference.trace_id,
-            span_id=reference.span_id,
-            attributes=pairs([("opentracing.ref_type", kind_of_link)]),
-        )
-    span.attributes.extend(pairs(tags.items()))
-    return span
-
-
-def pairs(values: Tags) -> list[KeyValue]:
-    """Make attributes; an integer beyond 64 bits becomes text."""
-    return [KeyValue(key=_encodable(key), value=_any_value(value)) for key, value in values]
+        write_attributes(link.attributes, {"opentracing.ref_type": kind_of_link})
+    write_attributes(span.attributes, tags)
 
 
 def _parent(trace_id: bytes, references: Iterable[Reference]) -> bytes:
@@ -147,18 +151,18 @@ def _parent(trace_id: bytes, references: Iterable[Reference]) -> bytes:
     return next((one.span_id for one in sorted(same_trace, key=lambda one: one.follows)), b"")
 
 
-def _status(tags: dict[str, Plain], kind: int) -> Status:
+def _status(tags: dict[str, Plain], kind: int) -> tuple[Status.StatusCode.ValueType, str]:
     """Take the status out of the tags: a true `error`, else `otel.status_code`, else an HTTP status code."""
     explicit = tags.pop("otel.status_code", None)
     if tags.get("error") is True:
         del tags["error"]
-        return Status(code=Status.STATUS_CODE_ERROR, message=_encodable(_message(tags)))
+        return Status.STATUS_CODE_ERROR, _message(tags)
     if explicit is not None:
         code = _STATUSES.get(str(explicit).upper(), Status.STATUS_CODE_UNSET)
-        return Status(code=code, message=_encodable(text(tags.pop("otel.status_description", ""))))
-    if _is_http_error(tags.get("http.status_code"), kind):
-        return Status(code=Status.STATUS_CODE_ERROR, message=_encodable(text(tags.get("http.status_message", ""))))
-    return Status()
+        return code, text(tags.pop("otel.status_description", ""))
+    if "http.status_code" in tags and _is_http_error(tags["http.status_code"], kind):
+        return Status.STATUS_CODE_ERROR, text(tags.get("http.status_message", ""))
+    return Status.STATUS_CODE_UNSET, ""
 
 
 def _message(tags: dict[str, Plain]) -> str:
@@ -173,24 +177,3 @@ def _is_http_error(code: Plain | None, kind: int) -> bool:
         return False
     number = int(code)
     return number >= 500 or number < 100 or (number >= 400 and kind != Span.SPAN_KIND_SERVER)
-
-
-def _nanoseconds(microseconds: int) -> int:
-    return max(0, min(microseconds * 1000, _LARGEST))
-
-
-def _any_value(value: Plain) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, bytes):
-        return AnyValue(bytes_value=value)
-    return AnyValue(string_value=_encodable(str(value)))
-
-
-def _encodable(value: str) -> str:
-    """Replace lone surrogates, which JSON can hold and protobuf cannot."""
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
