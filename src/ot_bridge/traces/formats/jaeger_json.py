@@ -16,7 +16,8 @@ from typing import Any
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from ot_bridge.traces.formats.decoded import Decoded
-from ot_bridge.traces.formats.jaeger_rules import Plain, Reference, Tags, otlp_resource, otlp_span, pairs, scope_of
+from ot_bridge.traces.formats.jaeger_rules import Plain, Reference, Tags, otlp_resource, otlp_span, scope_of
+from ot_bridge.traces.formats.writing import write_attributes
 from ot_bridge.traces.words import text
 
 __all__ = ["WARNING", "is_jaeger", "read_jaeger"]
@@ -46,7 +47,7 @@ def read_jaeger(found: Any) -> Decoded:
                 rejected, problem = rejected + 1, wrong
         read = [batch for batch, _ in groups.values() if batch.scope_spans]
         if read and (warnings := _warnings(one)):
-            read[0].scope_spans[0].spans[0].attributes.extend(pairs([(f"{WARNING}.trace", warnings)]))
+            write_attributes(read[0].scope_spans[0].spans[0].attributes, {f"{WARNING}.trace": warnings})
         batches += read
     return Decoded(batches, rejected, problem)
 

@@ -66,7 +66,6 @@ def routes(inbox: Inbox, counts: Counts, limits: Limits) -> list[Route]:
 
 def sampling_routes() -> list[Route]:
     """Return what the port for strategies serves, as Jaeger's agent did."""
-
     answers = {"/": SAMPLE_ALL, "/sampling": SAMPLE_ALL, "/baggageRestrictions": []}
 
     async def answer(request: Request) -> Response:

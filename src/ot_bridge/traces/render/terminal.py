@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
+from rich.text import Text
 
 from ot_bridge.traces.analyse import Analysis, Finding, Severity
 from ot_bridge.traces.analyse.blocking import is_blocking
@@ -29,7 +30,7 @@ from ot_bridge.traces.render.rows import Row, rows
 from ot_bridge.traces.tree import Trace
 from ot_bridge.traces.words import duration, number, plural
 
-__all__ = ["Drawing", "draw", "draw_findings"]
+__all__ = ["Drawing", "draw", "print_findings"]
 
 _HEADS = ("duration", "", "produced by", "carried by")
 _BLANKS = re.compile(r"\s+|\S+")
@@ -41,6 +42,7 @@ _LONG_PRODUCER = 40
 # So many labels may stand on a line of their own before all rows get two lines.
 _OUTLIERS = 0.1
 _LEAST = 24
+_PROSE = 120
 _SIGNS: Mapping[Severity, tuple[str, str]] = {
     "error": ("x ERROR", "bold red"),
     "warning": ("! warning", "yellow"),
@@ -283,13 +285,19 @@ class Drawing:
         return found.followed if found.certainty == "sure" else f"{found.followed} ?"
 
 
-def draw_findings(findings: Sequence[Finding], width: int) -> Iterator[Parts]:
-    """Yield the lines that say what was found, the numbers in front being those of the marks in the tree."""
+def print_findings(findings: Sequence[Finding], console: Console) -> None:
+    """Print what was found; the numbers in front are those of the marks in the tree."""
+    for parts in _findings(findings, console):
+        console.print(Text.assemble(*parts), soft_wrap=True)
+
+
+def _findings(findings: Sequence[Finding], console: Console) -> Iterator[Parts]:
+    width = min(console.width, _PROSE)
     for place, finding in enumerate(findings, 1):
         sign, style = _SIGNS[finding.severity]
         head = f"{place:>3}  {sign:<9}  {finding.certainty:<6}  "
         room = max(width - len(head), _LEAST)
-        words = " ".join((finding.text + (f" {finding.advice}" if finding.advice else "")).split())
+        words = harmless(" ".join(f"{finding.text} {finding.advice}".split()), console.encoding)
         for at, text in enumerate(textwrap.wrap(words, room, break_on_hyphens=False) or [""]):
             yield [(head, style), (text, "")] if at == 0 else [(" " * len(head) + text, "")]
 
