@@ -62,7 +62,7 @@ class Bars:
         return span.start_ns, span.start_ns + span.duration_ns
 
     def _fill(self, cells: list[str], interval: Interval, glyph: str, *, whole: bool = False) -> None:
-        """Write a glyph over the cells that an interval covers mostly; `whole`: over each that it touches."""
+        """Write a glyph over the cells between the edges next to an interval; `whole`: over each that it touches."""
         first, last = ((one - self._start_ns) * self._width / self._length_ns for one in interval)
         begin, end = (int(first), -int(-last // 1)) if whole else (round(first), round(last))
         begin = min(begin, self._width - 1)

@@ -35,7 +35,7 @@ __all__ = ["Drawing", "draw", "print_findings"]
 _HEADS = ("duration", "", "produced by", "carried by")
 _BLANKS = re.compile(r"\s+|\S+")
 _GAP = 2
-_DEEPEST = 30
+_COLUMNS_PER_LEVEL = 10
 _BAR_MIN, _BAR_MAX = 16, 60
 _LONG_NAME = 120
 _LONG_PRODUCER = 40
@@ -114,6 +114,8 @@ class Drawing:
     ) -> None:
         self._trace = trace
         self._width = width
+        # Guides take four columns a level, and must leave room for what they lead to.
+        self._deepest = max(2, width // _COLUMNS_PER_LEVEL)
         self._skipped = skipped
         self._analysis = analysis
         self._shown = shown
@@ -174,7 +176,7 @@ class Drawing:
         if bar >= _BAR_MIN and self._analysis is not None:
             glyphs = ASCII if ascii_only else BLOCKS
             bars = Bars(self._analysis.reading, bar, glyphs)
-            yield [(_legend(glyphs), "dim")]
+            yield from _wrapped([(_legend(glyphs), "dim")], self._width, "")
         name = labels + _GAP if bars else self._width - right + _GAP
         yield _stripped([("span".ljust(name), "dim"), *_cells(_HEADS, widths, ("dim",) * 4)])
         for line in lines:
@@ -222,7 +224,7 @@ class Drawing:
                 row, prefix, below, depth = stack.pop()
                 yield self._line(row, prefix, below, depth)
                 skipped = self._skipped if at == 0 and depth == 0 else {}
-                deeper = depth < _DEEPEST
+                deeper = depth < self._deepest
                 for place, child in enumerate(reversed(row.below)):
                     last = place == 0 and not skipped
                     before = below + (guides.last if last else guides.more) if deeper else below
@@ -242,7 +244,7 @@ class Drawing:
                 (f" {cut(span.name, _LONG_NAME)}", ""),
             ]
         )
-        if depth > _DEEPEST:
+        if depth > self._deepest:
             label.insert(0, (f"(level {number(depth)}) ", "dim"))
         if row.levels:
             label.append((f"  ({plural(row.levels, 'level')} left out above)", "dim"))
