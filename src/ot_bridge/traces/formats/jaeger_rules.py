@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -16,7 +17,8 @@ from ot_bridge.traces.formats.writing import encodable, nanoseconds, write_attri
 from ot_bridge.traces.otlp import VIA
 from ot_bridge.traces.words import text
 
-__all__ = ["Plain", "Reference", "Tags", "fill_span", "otlp_resource", "otlp_span", "scope_of", "span_id", "trace_id"]
+__all__ = ["Plain", "Reference", "Tags", "fill_span", "otlp_resource", "otlp_span", "pairs", "scope_of"]
+__all__ += ["span_id", "trace_id"]
 
 Plain: TypeAlias = "str | bool | int | float | bytes"
 Tags: TypeAlias = Iterable[tuple[str, Plain]]
@@ -143,6 +145,13 @@ def fill_span(
         kind_of_link = "follows_from" if reference.follows else "child_of"
         write_attributes(link.attributes, {"opentracing.ref_type": kind_of_link})
     write_attributes(span.attributes, tags)
+
+
+def pairs(values: Tags) -> list[KeyValue]:
+    """Make attributes; of a repeated key the last value counts."""
+    resource = Resource()
+    write_attributes(resource.attributes, dict(values))
+    return list(resource.attributes)
 
 
 def _parent(trace_id: bytes, references: Iterable[Reference]) -> bytes:
