@@ -63,14 +63,16 @@ class Savings:
     def of_all(self, spans: Iterable[int]) -> int:
         """Return the same for many."""
         path, parents = self._path, self._trace.parents
-        gone = {index for index in spans if index in path.windows}
+        gone = set(spans)
+        if not any(index in path.windows for index in gone):
+            return 0
         if path.root in gone:
             return path.below_ns(path.root)
         above = set[int]()
         most = 0
         for index in gone:
             at, covered = index, False
-            while at != path.root:
+            while at != path.root and parents[at] >= 0:
                 at = parents[at]
                 covered = covered or at in gone
                 above.add(at)
