@@ -9,7 +9,7 @@ from ot_bridge.traces.analyse.clock import same_clock
 from ot_bridge.traces.model import Span
 from ot_bridge.traces.tree import Trace
 
-__all__ = ["Reason", "asynchronous", "blocking_children", "is_blocking", "why_not_waited_for"]
+__all__ = ["Reason", "asynchronous", "blocking_children", "follows_from", "is_blocking", "why_not_waited_for"]
 
 Reason: TypeAlias = Literal["consumer", "follows", "later", "clocks"]
 """Why a parent did not wait for a child: it consumes what the parent produced; it says that it follows from the parent;
@@ -31,14 +31,15 @@ def why_not_waited_for(parent: Span, child: Span) -> Reason | None:
     """Tell why the parent cannot have waited for the child; None when it can have."""
     if parent.kind == "producer" and child.kind == "consumer":
         return "consumer"
-    if child.links and _follows(parent, child):
+    if child.links and follows_from(parent, child):
         return "follows"
     if child.start_ns >= parent.end_ns and child.start_ns > parent.start_ns:
         return "later" if same_clock(parent, child) else "clocks"
     return None
 
 
-def _follows(parent: Span, child: Span) -> bool:
+def follows_from(parent: Span, child: Span) -> bool:
+    """Tell whether the child says that its parent does not depend on it."""
     return any(
         link.span_id == parent.span_id
         and link.trace_id == parent.trace_id

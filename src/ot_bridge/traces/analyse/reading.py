@@ -24,12 +24,14 @@ class Reading:
         path: the critical path of `trace.root`.
         self_ns: of each span its self time.
         errors: the spans that failed, by index, each with the reason why it counts as failed.
+        now_ns: when the trace is read, None when it is known to be finished, as one from a file.
     """
 
     trace: Trace
     path: CriticalPath
     self_ns: Sequence[int]
     errors: Mapping[int, ErrorMark]
+    now_ns: int | None = None
 
     @property
     def root_ns(self) -> int:
@@ -47,6 +49,6 @@ class Reading:
         return Savings(self.trace, self.path)
 
 
-def read(trace: Trace) -> Reading:
+def read(trace: Trace, now_ns: int | None = None) -> Reading:
     """Compute what the rules share."""
-    return Reading(trace, critical_path(trace), self_times(trace), error_marks(trace))
+    return Reading(trace, critical_path(trace), self_times(trace), error_marks(trace), now_ns)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
+from ot_bridge.traces.analyse.cut import cut_trace
+from ot_bridge.traces.analyse.error_origin import error_origin
 from ot_bridge.traces.analyse.finding import Finding
 from ot_bridge.traces.analyse.reading import Reading
+from ot_bridge.traces.analyse.skew import clock_skew
 
 __all__ = ["RULES", "Find", "Rule"]
 
@@ -27,4 +30,8 @@ class Rule(NamedTuple):
     find: Find
 
 
-RULES: Sequence[Rule] = ()
+RULES: Sequence[Rule] = (
+    Rule("error-origin", "Where an error began", error_origin),
+    Rule("cut-trace", "Why a trace is cut", cut_trace),
+    Rule("clock-skew", "Clocks that differ", clock_skew),
+)
