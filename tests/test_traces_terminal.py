@@ -145,7 +145,8 @@ def test_findings_are_numbered_and_say_how_bad_and_how_sure_in_words() -> None:
     print_findings(findings, to)
     assert printed(to) == [
         "  1  x ERROR    sure    shop 'buy' failed because of\\x1b[31m",
-        "                        the bank. Look at the bank.",
+        "                        the bank.",
+        "                        -> Look at the bank.",
         "  2  ! warning  likely  5 calls, one after the other, took",
         "                        40 ms and could have been one.",
         "  3  - note     guess   a note",

@@ -19,7 +19,7 @@ from ot_bridge.errors import BridgeError
 from ot_bridge.traces.formats import otlp_json, zipkin
 from ot_bridge.traces.formats.decoded import Decoded
 from ot_bridge.traces.formats.jaeger_json import is_jaeger, read_jaeger
-from ot_bridge.traces.words import plural
+from ot_bridge.traces.words import number, plural
 
 __all__ = ["FORMATS", "LARGEST", "Contents", "UnreadableError", "read"]
 
@@ -146,7 +146,7 @@ def _lines(lines: Sequence[bytes]) -> Contents | None:
             parts.append(part)
     if not parts:
         return None
-    notes = []
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     if broken - last_broken:
         notes.append(f"{plural(broken - last_broken, 'line')} of {len(lines):,} left out: no trace data")
     if last_broken:
@@ -170,38 +170,38 @@ def _line(line: bytes) -> Contents | None:
 
 def _one(found: Any) -> Contents | None:
     """Read parsed JSON of whatever kind, None when it is of none."""
-    if batches := list(_otlp(found)):
-        return _otlp_contents(batches)
+    if objects := list(_otlp(found)):
+        return _contents("OTLP JSON", otlp_json.read_json(json.dumps(objects).encode()))
     if is_jaeger(found):
-        return Contents("Jaeger JSON", *_parts(read_jaeger(found)))
+        return _contents("Jaeger JSON", read_jaeger(found))
     if (spans := _zipkin(found)) is not None:
-        return Contents("Zipkin JSON", *_parts(zipkin.decode_spans(spans)))
+        return _contents("Zipkin JSON", zipkin.decode_spans(spans))
     return None
 
 
-def _parts(decoded: Decoded) -> tuple[Sequence[ResourceSpans], Sequence[ResourceLogs], int, str]:
-    return decoded.batches, (), decoded.rejected, decoded.problem
+def _contents(kind: str, decoded: Decoded) -> Contents:
+    notes = [f"{what}: {number(count)}" for what, count in decoded.noted.items()]
+    return Contents(kind, decoded.batches, decoded.logs, decoded.rejected, decoded.problem, notes)
 
 
-_SPAN_KEYS = ("resourceSpans", "resource_spans", "batches")
+_LISTS: Mapping[str, str] = {
+    "resourceSpans": "resourceSpans",
+    "resourceLogs": "resourceLogs",
+    "batches": "resourceSpans",
+}
 _ENVELOPES = ("result", "trace")
 
 
 def _otlp(found: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects that hold OTLP, out of what query APIs put around them."""
+    """Yield the objects that hold OTLP, out of what query APIs put around them, by OTLP's own names."""
     for one in found if isinstance(found, list) else [found]:
         if not isinstance(one, dict):
             return
-        if any(isinstance(one.get(key), list) for key in (*_SPAN_KEYS, "resourceLogs")):
-            yield one
+        lists = {key: one[name] for name, key in _LISTS.items() if isinstance(one.get(name), list)}
+        if lists:
+            yield lists
         else:
             yield from (inner for key in _ENVELOPES if isinstance(one.get(key), dict) for inner in _otlp(one[key]))
-
-
-def _otlp_contents(objects: Sequence[Mapping[str, Any]]) -> Contents:
-    batches = [batch for one in objects for key in _SPAN_KEYS if isinstance(one.get(key), list) for batch in one[key]]
-    decoded = otlp_json.read_json(json.dumps({"resourceSpans": batches}).encode())
-    return Contents("OTLP JSON", *_parts(decoded))
 
 
 def _zipkin(found: Any) -> list[Any] | None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from google.protobuf.json_format import ParseDict, ParseError
+from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from ot_bridge.traces.formats.decoded import Decoded
@@ -24,7 +25,12 @@ def read_json(data: bytes) -> Decoded:
                 batches.append(ParseDict(_with_base64(batch), ResourceSpans(), ignore_unknown_fields=True))
             except (ParseError, ValueError) as error:
                 rejected, problem = rejected + 1, str(error)
-    return Decoded(batches, rejected, problem)
+    logs = [
+        ParseDict(_with_base64(batch), ResourceLogs(), ignore_unknown_fields=True)
+        for one in (found if isinstance(found, list) else [found])
+        for batch in one.get("resourceLogs", ())
+    ]
+    return Decoded(batches, rejected, problem, logs)
 
 
 def _with_base64(found: Any) -> Any:

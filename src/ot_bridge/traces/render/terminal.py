@@ -299,9 +299,12 @@ def _findings(findings: Sequence[Finding], console: Console) -> Iterator[Parts]:
         sign, style = _SIGNS[finding.severity]
         head = f"{place:>3}  {sign:<9}  {finding.certainty:<6}  "
         room = max(width - len(head), _LEAST)
-        words = harmless(" ".join(f"{finding.text} {finding.advice}".split()), console.encoding)
-        for at, text in enumerate(textwrap.wrap(words, room, break_on_hyphens=False) or [""]):
-            yield [(head, style), (text, "")] if at == 0 else [(" " * len(head) + text, "")]
+        indent = " " * len(head)
+        for words in filter(None, (finding.text, finding.advice and f"-> {finding.advice}")):
+            text = harmless(" ".join(words.split()), console.encoding)
+            for line in textwrap.wrap(text, room, break_on_hyphens=False):
+                yield [(head, style), (line, "")]
+                head = indent
 
 
 def _marks(analysis: Analysis | None) -> dict[int, list[int]]:
