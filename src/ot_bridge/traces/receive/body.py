@@ -166,7 +166,6 @@ async def _receive(request: Request, limits: Limits, share: Share, body: bytearr
 async def _linger(request: Request, limits: Limits) -> None:
     """Read on for a moment: many clients listen for an answer only when they have sent all."""
     left, until = limits.body_bytes, time.monotonic() + _LINGER_S
-    message: dict[str, object] | object
     while left > 0 and (rest_s := until - time.monotonic()) > 0:
         try:
             message = await asyncio.wait_for(request.receive(), rest_s)
