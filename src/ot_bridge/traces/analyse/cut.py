@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ot_bridge.traces.analyse.finding import Certainty, Finding, Severity
@@ -15,7 +16,7 @@ from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.instrumentation import HEADER_ATTRIBUTE, hop, producer
 from ot_bridge.traces.model import ENTRIES, Resource, Span
 from ot_bridge.traces.tree import NoteKind, Trace
-from ot_bridge.traces.words import and_, duration, plural, text
+from ot_bridge.traces.words import and_, duration, line, plural, text
 
 __all__ = ["DROPPED_SPANS", "KEY", "SEQ_NO", "cut_trace", "is_arriving", "low_bits"]
 
@@ -32,6 +33,7 @@ _AHEAD_NS = 60_000_000_000
 _LOW = (1 << 64) - 1
 _KNOWS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _MOST = 20
+_LONGEST = 400
 _LIMITS = (
     ("attribute", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"),
     ("event", "OTEL_SPAN_EVENT_COUNT_LIMIT"),
@@ -52,7 +54,8 @@ def cut_trace(reading: Reading) -> list[Finding]:
     else:
         found += _missing(trace)
         found += _several_roots(trace)
-    return [*found, *_changed_ids(trace), *_client_drops(trace), *_odd(trace), *_limits(trace), *_links(trace)]
+    found += [*_changed_ids(trace), *_client_drops(trace), *_odd(trace), *_limits(trace), *_links(trace)]
+    return [replace(one, text=line(one.text, _LONGEST), advice=line(one.advice, _LONGEST)) for one in found]
 
 
 def is_arriving(trace: Trace, now_ns: int | None) -> bool:
@@ -142,10 +145,10 @@ def _told_missing(trace: Trace, lost: _Lost, below: str, count: int, indices: Se
         said = f"{spans} of {lost.service} did not arrive, and {under} below {'it' if count == 1 else 'them'} did"
         if dropped := _most_dropped(trace, lost.service):
             return said, f"{lost.service} says that it has dropped {plural(dropped, 'span')}: its queue was full."
-        way = "a UDP packet was lost, or " if first.via == "jaeger" else ""
+        way = "A UDP packet was lost, or " if first.via == "jaeger" else ""
         return (
             said,
-            f"{way}{lost.service} crashed or was stopped before the span ended, or did not flush it.".capitalize(),
+            f"{way}{lost.service} crashed or was stopped before the span ended, or did not flush it.",
         )
     if lost.why == "caller":
         seen = lost.service in trace.services

@@ -201,7 +201,7 @@ def _swallowed(trace: Trace, index: int, above: int, errors: Mapping[int, ErrorM
     """Tell whether a parent went on after a failure, and then raised an exception that does not come of it."""
     span, parent = trace.spans[index], trace.spans[above]
     one, other = errors[index], errors[above]
-    if span.resource is not parent.resource or one.exception is None or other.exception is None:
+    if span.service != parent.service or one.exception is None or other.exception is None:
         return False
     # Python's and Java's stack traces name what an exception comes of.
     if not one.stack or not other.stack or _names(other, one):

@@ -16,14 +16,14 @@ from ot_bridge.traces.analyse.errors import ErrorMark, http_code
 from ot_bridge.traces.analyse.finding import Certainty, Finding, Severity
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.model import Span
-from ot_bridge.traces.words import and_, duration, plural, text
+from ot_bridge.traces.words import and_, duration, line, plural, text
 
 __all__ = ["KEY", "error_origin"]
 
 KEY = "error-origin"
 
 _MOST = 20
-_NAME_LENGTH, _REASON_LENGTH = 80, 160
+_REASON_LENGTH = 160
 _CANCELLED = ("CancelledError", "CancelledException", "CanceledError", "AbortError", "CANCELLED", "context canceled")
 _PEERS = ("peer.service", "server.address", "net.peer.name", "peer.hostname", "peer.address", "net.peer.ip")
 _DATABASES = ("db.system.name", "db.system", "db.type")
@@ -184,7 +184,7 @@ def _silent_peer(span: Span, why: str) -> _Nature:
     after = f"after {duration(span.duration_ns)}{why}"
     database = next((text(span.attributes[name]) for name in _DATABASES if name in span.attributes), "")
     peer = next((text(span.attributes[name]) for name in _PEERS if span.attributes.get(name)), "") or database
-    named = _short(peer, _NAME_LENGTH)
+    named = line(peer)
     service = text(span.attributes.get("peer.service") or span.service)
     if database:
         said = f"{_title(span)}, a call of {named}, failed {after}"
@@ -203,9 +203,8 @@ def _boundary(reading: Reading, client_index: int, server_index: int) -> _Nature
     if was_answered(client):
         code = http_code(client)
         ours = code is not None and code < _SERVER_ERROR
-        said = (
-            f"{_title(server)} answered {client.service} {why.removeprefix(' with ') or 'with an error'} after {after}"
-        )
+        what = why.removeprefix(" with ") or "with an error"
+        said = f"{_title(server)} answered {line(client.service)} {what} after {after}"
         if ours:
             return _Nature("caused-failure", said, client.service, "likely", (server_index,))
         said += ", and its own span says nothing of it"
@@ -217,8 +216,8 @@ def _boundary(reading: Reading, client_index: int, server_index: int) -> _Nature
         return _Nature("gave-up", said, client.service, "likely", (server_index,), advice)
     slow, own_ns = _slowest(reading, server_index)
     mark = reading.errors[client_index]
-    named = f" ({_short(mark.exception[0].rsplit('.', 1)[-1], _NAME_LENGTH)})" if mark.exception else why
-    theirs = _short(server.service, _NAME_LENGTH)
+    named = f" ({line(mark.exception[0].rsplit('.', 1)[-1])})" if mark.exception else why
+    theirs = line(server.service)
     said = f"{theirs} did not answer in time: {_title(client)} gave up after {after}{named}, "
     said += f"while {_title(server)} took {took}"
     who = server
@@ -226,12 +225,12 @@ def _boundary(reading: Reading, client_index: int, server_index: int) -> _Nature
         who = trace.spans[slow]
         same = who.service == server.service
         said += (
-            f", {duration(own_ns)} of it in {_short(who.name, _NAME_LENGTH)!r}"
+            f", {duration(own_ns)} of it in {line(who.name)!r}"
             if same
             else (f", {duration(own_ns)} of it in {_title(who)}")
         )
     over = server.duration_ns - client.duration_ns
-    advice = f"Make {_title(who)} faster, or let {_short(client.service, _NAME_LENGTH)} wait longer than {took}"
+    advice = f"Make {_title(who)} faster, or let {line(client.service)} wait longer than {took}"
     advice += f": {duration(over)} of work were done for nobody." if over > 0 else "."
     return _Nature("gave-up", said, who.service, "sure", tuple(dict.fromkeys((server_index, slow))), advice)
 
@@ -263,7 +262,7 @@ def _consequence(reading: Reading, one: _Candidate, cause: int) -> str:
     because = _title(reading.trace.spans[cause])
     if one.end == "given up":
         return f"{named} failed when {because} had already given up"
-    services = and_(sorted({_short(span.service, _NAME_LENGTH) for span in spans})[:3])
+    services = and_(sorted({line(span.service) for span in spans})[:3])
     return (
         f"{named} ({services}) was cancelled because {because} failed"
         if len(spans) == 1
@@ -277,7 +276,7 @@ def _cancelled(mark: ErrorMark) -> bool:
 
 
 def _title(span: Span) -> str:
-    return f"{_short(span.service, _NAME_LENGTH)} {_short(span.name, _NAME_LENGTH)!r}"
+    return f"{line(span.service)} {line(span.name)!r}"
 
 
 def _reason(span: Span, mark: ErrorMark) -> str:
@@ -287,10 +286,4 @@ def _reason(span: Span, mark: ErrorMark) -> str:
         said = f"{name}: {mark.exception[1] or ''}".removesuffix(": ")
     elif not said and (code := http_code(span)):
         said = f"HTTP {code}"
-    return f" with {_short(said, _REASON_LENGTH)}" if said else ""
-
-
-def _short(said: str, length: int) -> str:
-    """Write a text of a span on one line."""
-    said = " ".join(said[: 2 * length].split())
-    return said if len(said) <= length else said[: length - 3] + "..."
+    return f" with {line(said, _REASON_LENGTH)}" if said else ""

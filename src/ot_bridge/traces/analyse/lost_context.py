@@ -6,7 +6,7 @@ at the same peer or route, are taken for one. Where another call fits as well, t
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from ot_bridge.traces.analyse.finding import Certainty
 from ot_bridge.traces.instrumentation import headers, hop, producer
 from ot_bridge.traces.model import ENTRIES, Span
 from ot_bridge.traces.tree import Trace
-from ot_bridge.traces.words import and_, text
+from ot_bridge.traces.words import and_, line, text
 
 __all__ = ["LostHop", "SameLowBits", "lost_hops", "same_low_bits"]
 
@@ -51,9 +51,10 @@ class LostHop(NamedTuple):
     def text(self) -> str:
         """One sentence with both services, their tracers and both traces."""
         caller, callee = self.caller, self.callee
-        return (
+        return line(
             f"{caller.service} ({producer(caller)}) called {callee.service} ({producer(callee)}), which began another "
-            f"trace: {caller.trace_id:032x} goes on in {callee.trace_id:032x}; {self.cause}"
+            f"trace: {caller.trace_id:032x} goes on in {callee.trace_id:032x}; {self.cause}",
+            _LONGEST,
         )
 
 
@@ -68,8 +69,9 @@ class SameLowBits(NamedTuple):
         return Trace([*self.whole.spans, *self.cut.spans], [*self.whole.logs, *self.cut.logs])
 
 
-# How many calls that were open at that time are looked at for one request.
-_MOST_OPEN = 256
+# How many calls that were open at that time are looked at for one request: of so many none is known to be its own.
+_MOST_OPEN = 32
+_LONGEST = 600
 _GENERIC = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "http", "request"})
 _URLS = ("url.full", "http.url")
 _PATHS = ("http.route", "url.template", "url.path", "http.target")
@@ -116,25 +118,36 @@ class _Fit(NamedTuple):
 
 def _fitting(traces: Sequence[Trace]) -> list[_Fit]:
     """Pair each request that began a trace with the calls that it may be of."""
-    open_calls = defaultdict[tuple[str, str], list[_Call]](list)
-    calls = [_call(span, [*_peers(span), *_routes(span)]) for trace in traces for span in _unanswered(trace)]
-    for call in sorted(calls, key=_start):
+    by_key = defaultdict[tuple[str, str], tuple[list[_Call], list[_Call]]](lambda: ([], []))
+    for span in sorted((span for trace in traces for span in _unanswered(trace)), key=_start):
+        call = _call(span, [*_peers(span), *_routes(span)])
         for key in call.keys:
-            open_calls[key].append(call)
-    starts = {key: [call.span.start_ns for call in found] for key, found in open_calls.items()}
-    behind = _answering(traces)
-    fits = list[_Fit]()
+            by_key[key][0].append(call)
     for entry in _entries(traces):
-        found = dict[int, tuple[_Call, set[str]]]()
-        for key in entry.keys & open_calls.keys():
-            until = bisect_right(starts[key], entry.span.start_ns)
-            for call in open_calls[key][max(0, until - _MOST_OPEN) : until]:
-                if _fits(call, entry):
-                    found.setdefault(id(call.span), (call, set()))[1].add(key[0])
-        for call, keys in found.values():
-            if matched := _matched(call, entry, keys, behind):
-                fits.append(_Fit(call.span, entry.span, matched))
-    return fits
+        for key in entry.keys & by_key.keys():
+            by_key[key][1].append(entry)
+    found = dict[tuple[int, int], tuple[_Call, _Call, set[str]]]()
+    for key, (calls, entries) in by_key.items():
+        for call, entry in _around(calls, entries):
+            if _fits(call, entry):
+                found.setdefault((id(call.span), id(entry.span)), (call, entry, set()))[2].add(key[0])
+    behind = _answering(traces)
+    fits = [(call, entry, _matched(call, entry, keys, behind)) for call, entry, keys in found.values()]
+    return [_Fit(call.span, entry.span, matched) for call, entry, matched in fits if matched]
+
+
+def _around(calls: Sequence[_Call], entries: Sequence[_Call]) -> Iterator[tuple[_Call, _Call]]:
+    """Give each request with the calls that were open all its time, those that ended first after it; both by start."""
+    active = list[tuple[int, int, _Call]]()
+    number = 0
+    for entry in entries:
+        while number < len(calls) and calls[number].span.start_ns <= entry.span.start_ns:
+            insort(active, (calls[number].span.end_ns, number, calls[number]))
+            number += 1
+        del active[: bisect_left(active, (entry.span.start_ns,))]
+        first = bisect_left(active, (entry.span.end_ns,))
+        for *_, call in active[first : first + _MOST_OPEN]:
+            yield call, entry
 
 
 def same_low_bits(traces: Sequence[Trace]) -> list[SameLowBits]:
@@ -150,8 +163,8 @@ def same_low_bits(traces: Sequence[Trace]) -> list[SameLowBits]:
     return found
 
 
-def _start(call: _Call) -> int:
-    return call.span.start_ns
+def _start(span: Span) -> int:
+    return span.start_ns
 
 
 def _unanswered(trace: Trace) -> Iterator[Span]:
@@ -175,9 +188,9 @@ def _answering(traces: Sequence[Trace]) -> dict[tuple[str, str], set[str]]:
 
 
 def _entries(traces: Sequence[Trace]) -> list[_Call]:
-    """Return the requests that began a trace."""
+    """Return the requests that began a trace, by their start."""
     roots = [trace.spans[index] for trace in traces for index in trace.roots]
-    spans = [span for span in roots if span.kind == "server" and not span.parent_id]
+    spans = sorted((span for span in roots if span.kind == "server" and not span.parent_id), key=_start)
     hosts = defaultdict[tuple[str, str], set[str]](set)
     for span in spans:
         for key in _hosts(span):

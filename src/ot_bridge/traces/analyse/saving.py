@@ -68,18 +68,21 @@ class Savings:
             return 0
         if path.root in gone:
             return path.below_ns(path.root)
-        above = set[int]()
+        # Of each span above: whether it or one above it is gone as well, which then counts for all below.
+        above = {path.root: False}
         most = 0
         for index in gone:
-            at, covered = index, False
-            while at != path.root and parents[at] >= 0:
+            way, at = list[int](), parents[index]
+            while at >= 0 and at not in above:
+                way.append(at)
                 at = parents[at]
-                covered = covered or at in gone
-                above.add(at)
+            covered = above.get(at, False)
+            for one in reversed(way):
+                above[one] = covered = covered or one in gone
             most += 0 if covered else path.below_ns(index)
         shorter = {index: self._trace.spans[index].duration_ns for index in gone}
         # In pre-order a parent stands before its children, so backwards each is known before its parent needs it.
-        for index in sorted(above - gone, reverse=True):
+        for index in sorted(above.keys() - gone, reverse=True):
             plan = self._plan(index)
             shorter[index] = plan.end_ns - self._end(plan, shorter)
         return min(most, shorter.get(path.root, 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from ot_bridge.traces.analyse.clock import Clock, clock_of
@@ -18,7 +18,7 @@ from ot_bridge.traces.analyse.finding import Finding
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.model import Resource, Span
 from ot_bridge.traces.tree import Trace
-from ot_bridge.traces.words import and_, duration, plural
+from ot_bridge.traces.words import and_, duration, line, plural
 
 __all__ = ["KEY", "Offset", "aligned", "clock_offsets", "clock_skew"]
 
@@ -26,7 +26,7 @@ KEY = "clock-skew"
 
 # Some tracers round to a millisecond, and a server may close its span a little after its answer was read.
 _ROUNDING_NS = 1_000_000
-_MOST_EVIDENCE = 20
+_MOST = 20
 _SKEWED = "Trust durations; for the order of spans across these clocks draw aligned times, and set the clock right."
 _DRIFTING = "Times are drawn as they were sent: trust durations, not the order of spans across these clocks."
 
@@ -131,10 +131,16 @@ class _Place(NamedTuple):
 
 def clock_skew(reading: Reading) -> list[Finding]:
     """Say which clocks of a trace differ from that of its root."""
-    return [_finding(reading.trace, offset) for offset in clock_offsets([reading.trace])]
+    offsets = sorted(clock_offsets([reading.trace]), key=lambda one: -abs(one.offset_ns))
+    evidence = _evidence(reading.trace) if offsets else {}
+    found = [_finding(offset, evidence.get(offset.clock, ())) for offset in offsets[:_MOST]]
+    if (rest := len(offsets) - _MOST) > 0:
+        said = f"{plural(rest, 'other clock')} differ by {duration(abs(offsets[_MOST].offset_ns))} or less"
+        found.append(Finding(KEY, said, "likely", "note", (), "more", numbers={"clocks_count": rest}))
+    return found
 
 
-def _finding(trace: Trace, offset: Offset) -> Finding:
+def _finding(offset: Offset, evidence: tuple[int, ...]) -> Finding:
     skewed = offset.verdict == "skewed"
     numbers: dict[str, float | str] = {"offset_ns": offset.offset_ns, "calls_count": offset.calls}
     if offset.low_ns is not None:
@@ -147,7 +153,7 @@ def _finding(trace: Trace, offset: Offset) -> Finding:
         # That a server starts before its client is impossible; that it ends after it is not.
         "sure" if (offset.low_ns or 0) > 0 or offset.calls > 1 else "likely",
         "warning" if skewed else "note",
-        _evidence(trace, offset),
+        evidence,
         offset.verdict,
         offset.services[0] if offset.services else "",
         numbers,
@@ -175,7 +181,7 @@ def clock_offsets(traces: Iterable[Trace]) -> list[Offset]:
             if (clock := _clock(span.resource, clocks)) is not None:
                 services[clock].add(span.service)
         for client, server, pair in _calls(trace, clocks):
-            low, high = _interval(client, server)
+            low, high = _interval(trace.spans[client], trace.spans[server])
             bounds[pair].add(low, high)
     both = _both_ways(bounds)
     order.update(dict.fromkeys(sorted(services)))
@@ -239,7 +245,7 @@ def _clock(resource: Resource, known: dict[int, Clock | None]) -> Clock | None:
     return known[key]
 
 
-def _calls(trace: Trace, clocks: dict[int, Clock | None]) -> Iterable[tuple[Span, Span, _Pair]]:
+def _calls(trace: Trace, clocks: dict[int, Clock | None]) -> Iterable[tuple[int, int, _Pair]]:
     for index, parent in enumerate(trace.parents):
         if parent < 0:
             continue
@@ -250,7 +256,7 @@ def _calls(trace: Trace, clocks: dict[int, Clock | None]) -> Iterable[tuple[Span
         if one is None or other is None or one == other:
             continue
         if all(span.start_ns > 0 and span.end_ns >= span.start_ns for span in (client, server)):
-            yield client, server, (one, other)
+            yield parent, index, (one, other)
 
 
 def _interval(client: Span, server: Span) -> tuple[int, int | None]:
@@ -314,21 +320,20 @@ def _next(place: _Place, bound: _Bounds) -> _Place:
     return _Place(place.reference, place.offset + bound.offset, low, high, calls)
 
 
-def _evidence(trace: Trace, offset: Offset) -> tuple[int, ...]:
-    """Return the calls' server spans by this clock, the one most out of place first."""
+def _evidence(trace: Trace) -> dict[Clock, tuple[int, ...]]:
+    """Return for each clock the calls between it and others, its own spans, those most out of place first."""
     clocks = dict[int, Clock | None]()
-    found = []
-    for index, parent in enumerate(trace.parents):
-        if parent >= 0 and trace.spans[index].kind == "server" and trace.spans[parent].kind == "client":
-            client, server = trace.spans[parent], trace.spans[index]
-            mine, theirs = _clock(server.resource, clocks), _clock(client.resource, clocks)
-            if mine != theirs and offset.clock in {mine, theirs}:
-                out = max(client.start_ns - server.start_ns, server.end_ns - client.end_ns)
-                found.append((mine != offset.clock, -out, index))
-    return tuple(index for *_, index in sorted(found)[:_MOST_EVIDENCE])
+    found = defaultdict[Clock, list[tuple[bool, int, int]]](list)
+    for client, server, (one, other) in _calls(trace, clocks):
+        out = max(trace.spans[client].start_ns - trace.spans[server].start_ns, 0)
+        out = max(out, trace.spans[server].end_ns - trace.spans[client].end_ns)
+        found[other].append((False, -out, server))
+        found[one].append((True, -out, client))
+    return {clock: tuple(index for *_, index in sorted(calls)[:_MOST]) for clock, calls in found.items()}
 
 
-def _name(clock: Clock, services: Sequence[str]) -> str:
-    if clock.attribute == "service.name":
-        return clock.value
-    return f"{clock} ({and_(services[:3])})" if services else str(clock)
+def _name(clock: Clock, services: tuple[str, ...]) -> str:
+    named = line(str(clock))
+    if not services or services == (clock.value,):
+        return named
+    return f"{named} ({and_([line(name) for name in services[:3]])})"

@@ -9,7 +9,7 @@ from ot_bridge.traces.analyse.finding import CERTAINTIES, Certainty, Finding
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.words import and_, duration, plural
 
-__all__ = ["KEY", "find", "share"]
+__all__ = ["KEY", "share", "where_time_went"]
 
 KEY = "critical-path"
 MAX_NAMED = 3
@@ -18,7 +18,7 @@ WEIGHTY = 0.1
 """A hand-over counts for the certainty where this share of the root hangs on it."""
 
 
-def find(reading: Reading) -> Sequence[Finding]:
+def where_time_went(reading: Reading) -> Sequence[Finding]:
     """Say which services the end of the root waited for, and for how long. Nothing of a root that is alone."""
     path, spans, whole = reading.path, reading.trace.spans, reading.root_ns
     if len(path.own_ns) < 2 or not whole:  # its own line says it all
@@ -32,13 +32,13 @@ def find(reading: Reading) -> Sequence[Finding]:
     words = []
     for service in order[:MAX_NAMED]:
         most = by_service[service][0]
-        named = f", mostly in {spans[most].name!r}" if 2 * path.own_ns[most] >= times[service] else ""
+        named = f", mostly in {spans[most].name!r}" if 2 * path.own_ns[most] > times[service] else ""
         words.append(f"{service} took {share(times[service], whole)} ({duration(times[service])}{named})")
     if len(order) > MAX_NAMED:
         left = sum(times[service] for service in order[MAX_NAMED:])
         words.append(f"{plural(len(order) - MAX_NAMED, 'more service')} {share(left, whole)}")
     top = by_time[:MAX_NAMED]
-    saving = reading.savings.of(top[0])
+    saving = reading.savings.of(top[0]) if top[0] != path.root else 0
     numbers: dict[str, float | str] = {
         "root_ns": whole,
         "service_ns": times[order[0]],

@@ -148,6 +148,8 @@ class _Lines:
     def _more(self, left: Sequence[int], depth: int) -> Line:
         if self._filtered:
             return Line("more", (), depth, None, "", full=False)
+        if len(left) == 1 and self._trace.sizes[left[0]] == 1:
+            return self._span(left[0], depth, full=True)
         key = "m" + self._picture.keys[left[0]]
         return Line("more", tuple(left), depth, self._opened("m", left), key, full=True)
 

@@ -35,6 +35,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
+        "ago": ago,
         "clock": clock,
         "cut": cut,
         "duration": words.duration,
@@ -79,6 +80,16 @@ def offset(nanoseconds: int) -> str:
     return ("+" if nanoseconds >= 0 else "") + words.duration(nanoseconds)
 
 
+def ago(time_ns: int, now_ns: int) -> str:
+    """Write how long ago a time was, roughly: `12 s ago`, `3 min ago`; a day and more as the date."""
+    seconds = (now_ns - time_ns) // 1_000_000_000
+    if seconds < -60 or seconds >= 86_400:
+        return clock(time_ns)[:16]
+    if seconds < 60:
+        return f"{max(0, seconds)} s ago"
+    return f"{seconds // 60} min ago" if seconds < 3600 else f"{seconds // 3600} h ago"
+
+
 def cut(value: str, length: int) -> str:
     """Cut a text, and show that it was."""
     return value if len(value) <= length else value[: length - 3] + "..."
@@ -87,11 +98,7 @@ def cut(value: str, length: int) -> str:
 def link(value: Value) -> str:
     """Write an attribute's value, as a link when it is an address of the web and nothing else."""
     shown = words.text(value)
-    if (
-        not isinstance(value, str)
-        or not value.lower().startswith(("http://", "https://"))
-        or len(value) > _LONGEST_LINK
-    ):
+    if not isinstance(value, str) or len(value) > _LONGEST_LINK or not value.isprintable() or " " in value:
         return shown
     try:
         parts = urlsplit(value)

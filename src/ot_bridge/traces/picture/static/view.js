@@ -245,6 +245,70 @@ function reveal(row) {
   point(row);
 }
 
+// ---- The list ----
+
+async function refresh(address, { push = true } = {}) {
+  const url = new URL(address, location.href);
+  url.searchParams.set("part", "results");
+  const answer = await fetch(url);
+  if (!answer.ok) { say(`This did not load: answered ${answer.status}`); return; }
+  const holder = document.createElement("template");
+  holder.innerHTML = await answer.text();
+  const old = $("#results"), follows = $("[data-follow]", old)?.checked;
+  const fresh = holder.content.querySelector("#results");
+  const at = document.activeElement?.getAttribute?.("href");
+  old.replaceWith(fresh);
+  if (push) history.pushState(null, "", fresh.dataset.address);
+  for (const [name, id] of new URL(fresh.dataset.address, location.href).searchParams) {
+    if (name !== "a" && name !== "b") continue;
+    const field = $(`.search [name='${name}']`) || $(".search")?.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name }));
+    if (field) field.value = id;
+  }
+  live(follows);
+  if (at) ($$("#results a").find((link) => link.textContent === document.activeElement?.textContent && link.getAttribute("href") === at))?.focus();
+}
+
+function live(follows) {
+  const box = $("#results .follow");
+  if (!box || $("#results").dataset.first !== "0") return;
+  box.hidden = false;
+  $("[data-follow]").checked = Boolean(follows);
+}
+
+async function poll() {
+  const results = $("#results");
+  if ((!results && !$("[data-waiting]")) || document.hidden) return;
+  const answer = await fetch(`/live${results?.dataset.query || ""}`).catch(() => null);
+  if (!answer?.ok) return;
+  const { total, exact, version } = await answer.json();
+  if (!results) { if (total) location.reload(); return; }
+  const more = total - Number(results.dataset.total);
+  const changed = poll.version !== undefined && poll.version !== version;
+  poll.version = version;
+  if (more <= 0 && !(changed && !exact)) return;
+  if ($("[data-follow]")?.checked) { await refresh(results.dataset.address, { push: false }); return; }
+  const notice = $("[data-new]");
+  notice.textContent = exact ? `${more.toLocaleString("en")} new ${more === 1 ? "trace" : "traces"}` : "new traces";
+  notice.hidden = false;
+}
+
+if ($("#results") || $("[data-waiting]")) {
+  live(false);
+  setInterval(poll, Number(root.dataset.poll) || 2000);
+  $(".search [name='service']")?.addEventListener("change", async (event) => {
+    const answer = await fetch(`/names?service=${encodeURIComponent(event.target.value)}`);
+    const names = answer.ok ? await answer.json() : [];
+    $("#operations").replaceChildren(...names.map((value) => Object.assign(document.createElement("option"), { value })));
+  });
+  addEventListener("popstate", () => location.reload());
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("#results a[data-part], #results a[data-new]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    refresh(link.href);
+  });
+}
+
 // ---- Keys ----
 
 const press = (key) => $(`#picture [data-key='${key}']`)?.click();
