@@ -14,7 +14,7 @@ from ot_bridge.traces import otlp
 from ot_bridge.traces.formats.detect import LARGEST, Contents, UnreadableError, read
 from ot_bridge.traces.formats.joined import join, matching
 from ot_bridge.traces.formats.log_lines import read_log_lines
-from ot_bridge.traces.model import LogRecord
+from ot_bridge.traces.model import LogRecord, Span
 from ot_bridge.traces.query.backend import ask, split_link
 from ot_bridge.traces.store.place import default_database
 from ot_bridge.traces.tree import Trace
@@ -82,25 +82,33 @@ def load(
         raise click.UsageError("--backend and --header go with --from")
     elif source in (None, _STDIN):
         name, contents = "stdin", read(_stdin(), "stdin")
-    elif (path := Path(source or "")).exists() or (database is None and not _is_id(source or "")):
-        name, contents = str(path), _file(path)
+    elif source and _is_id(source) and (database is not None or not Path(source).exists()):
+        database = database or default_database()
+        kept = _from_store(source, database)
+        return _joined(str(database), kept.spans, list(kept.logs), [], None, logs)
     else:
-        name, contents = _from_store(source or "", database or default_database())
-    return _joined(name, contents, wanted, logs)
-
-
-def _joined(name: str, contents: Contents, wanted: str | None, logs: Sequence[Path]) -> Loaded:
+        name, contents = str(source), _file(Path(source or ""))
     notes = list(contents.notes)
     if contents.rejected:
         notes.append(f"{plural(contents.rejected, 'span')} of {name} cannot be read: {contents.problem}")
-    records = otlp.logs(contents.logs)
+    return _joined(name, otlp.spans(contents.batches), otlp.logs(contents.logs), notes, wanted, logs)
+
+
+def _joined(
+    name: str,
+    spans: Sequence[Span],
+    records: list[LogRecord],
+    notes: list[str],
+    wanted: str | None,
+    logs: Sequence[Path],
+) -> Loaded:
     for path in logs:
         found, said = _logs(path)
         records += found
         notes += said
-    traces, lost = join(otlp.spans(contents.batches), records)
+    traces, lost = join(spans, records)
     if lost and logs:
-        notes.append(f"{plural(lost, 'log record')} belong to no trace that is here")
+        notes.append(f"{plural(lost, 'log record')} of no trace that is here")
     if not traces:
         raise NotFoundError(f"there is no span in {name}" + (f", only {plural(lost, 'log record')}" if lost else ""))
     if wanted is not None:
@@ -166,10 +174,27 @@ def _from_backend(
     return f"{url}, by {answer.way}", answer.contents
 
 
-def _from_store(source: str, database: Path) -> tuple[str, Contents]:
+def _from_store(source: str, database: Path) -> Trace:
     if not database.exists():
         raise NotFoundError(
             f"there is no file {source!r}, and no database at {database} to look a trace id up in: `ot-bridge view` "
             "makes it; another one goes with --db, a backend with --from"
         )
-    raise NotFoundError("the store is not there yet")
+    from ot_bridge.traces.store.store import Store
+
+    store = Store.open_read_only(database)
+    try:
+        ids = store.ids(source)
+        # An id that a hop has cut finds the same trace as the whole one.
+        found = {trace.trace_ids: trace for one in ids if (trace := store.trace(one)) is not None}
+    finally:
+        store.close()
+    if len(found) == 1:
+        return next(iter(found.values()))
+    exact = [trace for ids, trace in found.items() if int(source, 16) in ids]
+    if len(exact) == 1:
+        return exact[0]
+    if not found:
+        raise NotFoundError(f"there is no file {source!r}, and no trace that begins so in {database}")
+    listed = ", ".join(f"{one:032x}" for one in ids[:_FIRST]) + (" ..." if len(ids) > _FIRST else "")
+    raise NotFoundError(f"{plural(len(found), 'trace')} of {database} begin with {source!r}: {listed}")

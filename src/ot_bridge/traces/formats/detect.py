@@ -19,6 +19,7 @@ from ot_bridge.errors import BridgeError
 from ot_bridge.traces.formats import otlp_json, zipkin
 from ot_bridge.traces.formats.decoded import Decoded
 from ot_bridge.traces.formats.jaeger_json import is_jaeger, read_jaeger
+from ot_bridge.traces.formats.otlp_checks import OtlpError
 from ot_bridge.traces.words import number, plural
 
 __all__ = ["FORMATS", "LARGEST", "Contents", "UnreadableError", "read"]
@@ -171,7 +172,10 @@ def _line(line: bytes) -> Contents | None:
 def _one(found: Any) -> Contents | None:
     """Read parsed JSON of whatever kind, None when it is of none."""
     if objects := list(_otlp(found)):
-        return _contents("OTLP JSON", otlp_json.read_json(json.dumps(objects).encode()))
+        try:
+            return _contents("OTLP JSON", otlp_json.decode_object(objects))
+        except OtlpError as error:
+            return Contents("OTLP JSON", [], rejected=1, problem=str(error))
     if is_jaeger(found):
         return _contents("Jaeger JSON", read_jaeger(found))
     if (spans := _zipkin(found)) is not None:
