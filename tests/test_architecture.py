@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "ot_bridge"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # The tools have dependencies of their own, and start servers and exporters.
-TOOLS = ("cli", "demo", "matrix")
+TOOLS = ("cli", "demo", "matrix", "traces")
 # Imported by opentelemetry-instrument alone, which brings what it needs; by each Python under `ot-bridge run`.
 FOR_OTHERS = ("instrumentor", "sitecustomize")
 PURE = (
@@ -71,6 +71,19 @@ def test_only_otlp_imports_exporters() -> None:
         if name.startswith(("opentelemetry.exporter", "grpc", "requests"))
     }
     assert importing - set(TOOLS) == {"otlp"}
+
+
+def test_traces_never_touches_the_runtime() -> None:
+    allowed = ("ot_bridge.errors", "ot_bridge.traces", "ot_bridge.version")
+    found = {
+        name
+        for module in MODULES
+        if part_of(module) == "traces"
+        for name in imports_of(module)
+        if name.startswith(("ot_bridge", "opentracing", "opentelemetry.sdk", "opentelemetry.exporter"))
+        and not name.startswith(allowed)
+    }
+    assert found == set()
 
 
 def test_exporters_are_imported_where_they_are_chosen() -> None:
