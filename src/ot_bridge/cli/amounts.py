@@ -52,7 +52,8 @@ class PortNumber(click.ParamType):  # type: ignore[type-arg]  # generic with new
 
 
 _BYTES: Final = {
-    **{"": 1, "b": 1},
+    "": 1,
+    "b": 1,
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)},
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
 }

@@ -24,6 +24,7 @@ from ot_bridge.traces.page.site import PageInfo
 from ot_bridge.traces.receive.inbox import Counts
 from ot_bridge.traces.receive.ports import Listening, Ports
 from ot_bridge.traces.receive.servers import Servers
+from ot_bridge.traces.render.harmless import harmless
 from ot_bridge.traces.store.place import default_database
 from ot_bridge.traces.store.retention import Retention
 from ot_bridge.traces.store.store import Store
@@ -170,11 +171,16 @@ def _report(wanted: Wanted, store: Store, writer: Writer, counts: Counts, *, flu
     for (protocol, what), count in sorted(counts.snapshot().items()):
         if what not in ("spans", "log records"):
             example = examples.get((protocol, what), "")
-            click.echo(f"  {protocol}: {number(count)} {what}" + (f", the last: {example}" if example else ""))
+            click.echo(f"  {protocol}: {number(count)} {what}" + (f", the last: {_shown(example)}" if example else ""))
     if not flushed:
         click.echo("Error: not all that was received could be written in time", err=True)
     if writer.lost:
         click.echo(f"Error: {number(writer.lost)} spans and log records are lost: {writer.problem}", err=True)
+
+
+def _shown(text: str) -> str:
+    """What came from others may hold anything, and a terminal obeys."""
+    return harmless(text, sys.stdout.encoding or "ascii")
 
 
 def _size(size: int) -> str:
