@@ -23,6 +23,7 @@ __all__ = ["Read", "badness", "console", "show", "table"]
 
 _PLAIN_WIDTH = 120
 _ROWS = 20
+_FINDINGS = 15
 
 Read = tuple[Trace, Analysis]
 
@@ -59,7 +60,9 @@ def show(read: Read, to: Console, *, whole: bool, notes: Sequence[str]) -> None:
         to.print(Text(f"note: {_safe(note, to)}", "yellow"), soft_wrap=True)
     to.print()
     if analysis.findings:
-        print_findings(analysis.findings, to)
+        print_findings(analysis.findings, to, most=None if whole else _FINDINGS)
+        if not whole and (more := len(analysis.findings) - _FINDINGS) > 0:
+            to.print(Text(f"     {plural(more, 'finding')} more: --all", "dim"))
     else:
         to.print("no findings")
     to.print()

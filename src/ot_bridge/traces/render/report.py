@@ -29,11 +29,12 @@ def report(trace: Trace, analysis: Analysis) -> dict[str, Any]:
     by_span: dict[int | None, list[LogRecord]] = {}
     for record in trace.logs:
         by_span.setdefault(trace.index_of(record.span_id), []).append(record)
+    start_ns = trace.start_ns
     return {
         "trace": _summary(trace, analysis),
         "findings": [_finding(trace, finding) for finding in analysis.findings],
-        "spans": [_span(trace, analysis, index, by_span.get(index, ())) for index in range(len(trace))],
-        "logs": [_log(record, trace.start_ns) for record in by_span.get(None, ())],
+        "spans": [_span(trace, analysis, index, by_span.get(index, ()), start_ns) for index in range(len(trace))],
+        "logs": [_log(record, start_ns) for record in by_span.get(None, ())],
     }
 
 
@@ -70,7 +71,7 @@ def _named(trace: Trace, index: int) -> dict[str, Any]:
     return {"index": index, "span_id": f"{span.span_id:016x}", "service": span.service, "name": span.name}
 
 
-def _span(trace: Trace, analysis: Analysis, index: int, logs: Sequence[LogRecord]) -> dict[str, Any]:
+def _span(trace: Trace, analysis: Analysis, index: int, logs: Sequence[LogRecord], start_ns: int) -> dict[str, Any]:
     span, above, reading = trace.spans[index], trace.parents[index], analysis.reading
     parent = trace.spans[above] if above >= 0 else None
     made_by, error = producer(span), reading.errors.get(index)
@@ -83,7 +84,7 @@ def _span(trace: Trace, analysis: Analysis, index: int, logs: Sequence[LogRecord
         "depth": trace.depths[index],
         "kind": span.kind,
         "start": time_text(span.start_ns),
-        "offset_ns": span.start_ns - trace.start_ns,
+        "offset_ns": span.start_ns - start_ns,
         "duration_ns": span.duration_ns,
         "self_ns": reading.self_ns[index],
         "critical_ns": reading.path.own_ns.get(index, 0),
@@ -100,7 +101,7 @@ def _span(trace: Trace, analysis: Analysis, index: int, logs: Sequence[LogRecord
         "resource": _mapping(span.resource.attributes),
         "events": [
             {
-                "offset_ns": event.time_ns - trace.start_ns,
+                "offset_ns": event.time_ns - start_ns,
                 "name": event.name,
                 "attributes": _mapping(event.attributes),
             }
@@ -114,7 +115,7 @@ def _span(trace: Trace, analysis: Analysis, index: int, logs: Sequence[LogRecord
             }
             for link in span.links
         ],
-        "logs": [_log(record, trace.start_ns) for record in logs],
+        "logs": [_log(record, start_ns) for record in logs],
         "dropped": dict(zip(("attributes", "events", "links"), span.dropped, strict=True)),
         "via": span.via,
     }

@@ -113,6 +113,7 @@ class Drawing:
         whole: bool,
     ) -> None:
         self._trace = trace
+        self._start_ns = trace.start_ns
         self._width = width
         # Guides take four columns a level, and must leave room for what they lead to.
         self._deepest = max(2, width // _COLUMNS_PER_LEVEL)
@@ -207,7 +208,7 @@ class Drawing:
             return
         if row.run is None:
             span, logs = self._trace.spans[row.span], self._logs.get(row.span, ())
-            for parts in details(span, logs, self._shown, self._trace.start_ns):
+            for parts in details(span, logs, self._shown, self._start_ns):
                 yield from _wrapped(self._safe(parts), self._width, line.below + "  ")
         if row.hidden:
             yield [(f"{line.below}  {_left_out(row)}", "dim")]
@@ -287,9 +288,9 @@ class Drawing:
         return found.followed if found.certainty == "sure" else f"{found.followed} ?"
 
 
-def print_findings(findings: Sequence[Finding], console: Console) -> None:
-    """Print what was found; the numbers in front are those of the marks in the tree."""
-    for parts in _findings(findings, console):
+def print_findings(findings: Sequence[Finding], console: Console, *, most: int | None = None) -> None:
+    """Print what was found, `most` of it; the numbers in front are those of the marks in the tree."""
+    for parts in _findings(findings[:most], console):
         console.print(Text.assemble(*parts), soft_wrap=True)
 
 
