@@ -11,6 +11,7 @@ from ot_bridge.cli.explain import explain
 from ot_bridge.cli.matrix import matrix
 from ot_bridge.cli.run import run
 from ot_bridge.cli.trace import trace
+from ot_bridge.cli.view import view
 from ot_bridge.version import __version__
 
 __all__ = ["cli"]
@@ -29,3 +30,4 @@ cli.add_command(explain)
 cli.add_command(matrix)
 cli.add_command(run)
 cli.add_command(trace)
+cli.add_command(view)

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ot_bridge.traces.receive.body import SHARE, Room, Share
 from ot_bridge.traces.receive.inbox import Counts
 
-__all__ = ["COOKIE", "Access", "Guard", "Refusal", "is_loopback", "names_of"]
+__all__ = ["COOKIE", "WILDCARDS", "Access", "Guard", "Refusal", "is_loopback", "names_of"]
 
 Refusal = Callable[[Request, int, str], Response]
 """Makes an answer that refuses: for a request, with a status and a text."""
@@ -31,7 +31,7 @@ Refusal = Callable[[Request, int, str], Response]
 COOKIE: Final = "ot_bridge_view"
 _READS: Final = ("GET", "HEAD", "OPTIONS")
 _LOCALHOST: Final = "localhost"
-_WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
+WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
 
 
 def is_loopback(host: str) -> bool:
@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
 def names_of(host: str, more: Collection[str] = ()) -> Collection[str]:
     """Return the names, beside the loopback's, that a server on an address goes by."""
     names = {host, *more}
-    if host in _WILDCARDS:
+    if host in WILDCARDS:
         names.add(socket.gethostname())
     return frozenset(name.strip("[]").rstrip(".").lower() for name in names)
 
@@ -69,7 +69,7 @@ class Access(NamedTuple):
     @classmethod
     def of(cls, host: str, token: str | None, more: Collection[str] = ()) -> Access:
         """Return who may ask a server that listens on an address."""
-        return cls(names_of(host, more), host.strip("[]") in _WILDCARDS, token)
+        return cls(names_of(host, more), host.strip("[]") in WILDCARDS, token)
 
     def knows(self, host: str) -> bool:
         """Tell whether a Host header, without its port, is a name of this server."""

@@ -66,7 +66,7 @@ ENDPOINTS: Final[Sequence[Endpoint]] = (
     Endpoint(
         "jaeger_sampling",
         5778,
-        "Jaeger's sampling, all of it",
+        "Jaeger's sampling",
         "JAEGER_SAMPLING_ENDPOINT=http://{host}:{port}/sampling",
     ),
     Endpoint("zipkin", 9411, "Zipkin v2 JSON", "OTEL_EXPORTER_ZIPKIN_ENDPOINT=http://{host}:{port}/api/v2/spans"),

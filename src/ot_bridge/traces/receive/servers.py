@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ot_bridge.errors import BridgeError
 from ot_bridge.traces.receive import http, jaeger, udp, zipkin
 from ot_bridge.traces.receive.body import Limits, Room
-from ot_bridge.traces.receive.guard import Access, Guard, is_loopback
+from ot_bridge.traces.receive.guard import WILDCARDS, Access, Guard, is_loopback
 from ot_bridge.traces.receive.inbox import Counts, Inbox
 from ot_bridge.traces.receive.patience import protocol_class
 from ot_bridge.traces.receive.ports import ENDPOINTS, Endpoint, Listening, Ports, addresses_of, port_error, tcp
@@ -113,9 +113,23 @@ class Servers:
             if (port := getattr(self.ports, endpoint.key)) is not None:
                 host = _LOOPBACK if endpoint.udp else self._host
                 at = f"[{host}]" if ":" in host else host
-                setting = endpoint.setting.format(host="localhost" if is_loopback(host) else at, port=port)
+                setting = endpoint.setting.format(host=self._called(host), port=port)
                 found.append(Listening(endpoint.what, f"{at}:{port}", setting))
         return found
+
+    @property
+    def page_url(self) -> str:
+        """The page's address; the token is not in it."""
+        return f"http://{self._called(self._host)}:{self.ports.page}"
+
+    @staticmethod
+    def _called(host: str) -> str:
+        """Return how clients call an address."""
+        if is_loopback(host):
+            return "localhost"
+        if host in WILDCARDS:
+            return socket.gethostname()
+        return f"[{host}]" if ":" in host else host
 
     def _open(self, endpoint: Endpoint, port: int, opened: contextlib.ExitStack) -> None:
         try:
