@@ -73,9 +73,11 @@ class _PageAddresses(NamedTuple):
 def _open(request: Request) -> Opened | Response:
     """Find the trace that an address names by its id, or by the beginning or the lower half of it."""
     here, name = site(request), request.path_params["id"].lower()
-    found = list(here.store.ids(name)) if _ID.fullmatch(name) else []
-    if not found and len(name) == 32 and _ID.fullmatch(name):
-        found = list(here.store.ids(name[16:]))
+    found = list[int]()
+    if _ID.fullmatch(name):
+        # Some write an id without the zeros that it begins with, some know the lower half of it alone.
+        forms = dict.fromkeys((name, name.zfill(16), name.zfill(32), name[16:] or name))
+        found = next((ids for form in forms if (ids := list(here.store.ids(form)))), [])
     if len(found) > 1 and (exact := [one for one in found if trace_hex(one) == name]):
         found = exact
     if len(found) > 1:

@@ -3,7 +3,6 @@
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
-const gentle = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
 
 // ---- Light and dark ----
 
@@ -170,7 +169,7 @@ async function swap(address, { push = true } = {}) {
   old.replaceWith(fresh);
   watch(fresh);
   for (const button of $$("[data-help]", fresh)) button.hidden = false;
-  if (push) history.pushState(null, "", fresh.dataset.base + (fresh.dataset.query || location.pathname.slice(0, 0)) + "");
+  if (push) history.pushState(null, "", fresh.dataset.base + fresh.dataset.query);
   const wanted = fresh.dataset.at && document.getElementById(`s-${fresh.dataset.at}`);
   const same = anchor && document.getElementById(`s-${anchor.key}`);
   const moves = url.searchParams.has("go") || hash;
@@ -199,6 +198,10 @@ function detailsInFile(row, open) {
   const detail = document.getElementById(`d-${keyOf(row)}`);
   if (detail) detail.classList.toggle("open", open ?? !detail.classList.contains("open"));
 }
+
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches(".chunk > .row") && event.target !== current()) point(event.target, { focus: false, scroll: false });
+});
 
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
