@@ -83,7 +83,7 @@ def _open(request: Request) -> Opened | Response:
     if len(found) > 1:
         near = [(f"/trace/{trace_hex(one)}", trace_hex(one)) for one in found[:50]]
         return here.problem(request, 300, "Several traces", f"Several ids begin with {name}.", near=near)
-    opened = here.shelf.open(found[0]) if found else None
+    opened = here.shelf.open(found[0], as_it_was="part" in request.query_params) if found else None
     if opened is None:
         text = f"The store has no trace {name[:40]}. It may not have arrived yet, or may have been removed for space."
         return here.problem(request, 404, "No such trace", text)

@@ -61,6 +61,7 @@ function measure(spacer) { spacer.style.height = `${spacer.dataset.count * heigh
 function watch(part) {
   // One tab stop: the line that has the focus. Its links are reached by keys.
   for (const link of $$(".row a", part)) link.tabIndex = -1;
+  for (const row of $$(".row:not(.heads .row, [tabindex])", part)) row.tabIndex = -1;
   for (const spacer of $$(".spacer", part)) { measure(spacer); seen?.observe(spacer); }
 }
 
@@ -71,9 +72,13 @@ async function get(query) {
 }
 
 // Loads what is in sight of a spacer, and leaves smaller spacers around it.
-async function fill(spacer) {
-  if (spacer.dataset.busy) return;
-  spacer.dataset.busy = "1";
+const filling = new WeakMap();
+function fill(spacer) {
+  if (!filling.has(spacer)) filling.set(spacer, load(spacer).finally(() => filling.delete(spacer)));
+  return filling.get(spacer);
+}
+
+async function load(spacer) {
   const first = Number(spacer.dataset.first), count = Number(spacer.dataset.count), one = height();
   const top = Math.floor(-spacer.getBoundingClientRect().top / one) - 40;
   const skip = Math.max(0, Math.min(top, count - COUNT));
@@ -99,7 +104,6 @@ async function fill(spacer) {
     for (const part of parts) part.matches(".spacer") ? seen.observe(part) : watch(part);
     release();
   } catch (problem) {
-    delete spacer.dataset.busy;
     say(`The lines did not load: ${problem.message}`);
   }
 }
