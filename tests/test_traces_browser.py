@@ -16,6 +16,7 @@ from ot_bridge.traces.model import LogRecord
 from ot_bridge.traces.page.app import Listening, PageInfo
 from ot_bridge.traces.render.html import html_report
 from ot_bridge.traces.tree import Trace
+from peers.prepare import Missing, prepare
 from test_traces_page import ATTACKS, HERE, hostile, large, shop, skewed
 from traces_kept import ListStore, serving
 from traces_made import MS, NOON, TRACE_ID, made
@@ -336,11 +337,11 @@ def replaced(span: object, trace_id: int) -> object:
 
 
 def test_nothing_of_hostile_spans_runs_in_the_file_and_it_asks_for_nothing(opened: Open, tmp_path: Path) -> None:
+    page, file = opened("about:blank"), tmp_path / "trace.html"
     for attack in ATTACKS:
         found = Trace(hostile(attack), [LogRecord(TRACE_ID, 1, NOON + MS, attack, attack, {attack: attack}, attack)])
-        file = tmp_path / "trace.html"
-        file.write_text(html_report(found, analyse(found)))
-        page = opened(file.as_uri())
+        file.write_text(html_report(found, analyse(found)), encoding="utf-8")
+        page.goto(file.as_uri())
         page.locator(".row .open").first.click()
         assert page.locator(".detail:visible").count() == 1
         assert page.evaluate(STATE) == [None, 0]
@@ -376,21 +377,20 @@ def test_in_the_file_lines_fold_and_errors_are_walked(opened: Open, tmp_path: Pa
     assert (focus(page), page.locator(".chunk > .row:visible").count()) == (key(4), 10)
 
 
+@pytest.fixture(scope="module")
 def axe() -> str:
     """The text of axe-core, where tests/peers/prepare.py has it."""
-    prepare = pytest.importorskip("peers.prepare")
-    ready = prepare.prepared("axe") if "axe" in prepare.ENVIRONMENTS else None
-    if ready is None or isinstance(ready, prepare.Missing):
-        pytest.skip("axe-core is not there")
-    return (ready.packages / "axe-core" / "axe.min.js").read_text()
+    found = prepare(names=("axe",))["axe"]
+    if isinstance(found, Missing):
+        pytest.skip(found.reason)
+    return (found.packages / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", ["/", f"{HERE}?span=3", "/trace/2", "/rules"])
-def test_axe_finds_nothing_to_complain_of(opened: Open, base: str, path: str) -> None:
-    text = axe()
+def test_axe_finds_nothing_to_complain_of(opened: Open, base: str, axe: str, path: str) -> None:
     for scheme in ("light", "dark"):
         page = opened(f"{base}{path}", color_scheme=scheme, bypass_csp=True)
-        page.evaluate(text)
+        page.evaluate(axe)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((all) => all.violations)")
         short = [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found]
         assert short == [], json.dumps(short, indent=1)

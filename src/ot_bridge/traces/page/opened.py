@@ -71,6 +71,7 @@ class Shelf:
         """Return a trace with its analysis, None when the store has none of this id.
 
         Args:
+            trace_id: the whole id.
             as_it_was: the trace as it is open will do: a part of a page goes with the rest of it.
         """
         version = self._store.version()

@@ -132,9 +132,7 @@ def _trace(request: Request) -> Response:
 def _drawing(opened: Opened, view: View) -> Drawing:
     aligned = view.times == "aligned"
     findings = () if aligned else opened.analysis.findings
-    return Drawing(
-        opened.picture(aligned=aligned), view, _PageAddresses(view), findings, opened.moved if aligned else {}
-    )
+    return Drawing(opened.picture(aligned=aligned), view, _PageAddresses(view), findings, opened.moved)
 
 
 def _known(view: View, opened: Opened) -> tuple[View, Sequence[str]]:

@@ -301,7 +301,7 @@ async function poll() {
 
 if ($("#results") || $("[data-waiting]")) {
   live(false);
-  setInterval(poll, Number(root.dataset.poll) || 2000);
+  setInterval(poll, 2000);
   $(".search [name='service']")?.addEventListener("change", async (event) => {
     const answer = await fetch(`/names?service=${encodeURIComponent(event.target.value)}`);
     const names = answer.ok ? await answer.json() : [];
