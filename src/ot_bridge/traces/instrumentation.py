@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from ot_bridge.traces.model import Span
 from ot_bridge.traces.words import text
 
-__all__ = ["HEADER_ATTRIBUTE", "TRACE_HEADERS", "Hop", "Producer", "World", "hop", "producer"]
+__all__ = ["HEADER_ATTRIBUTE", "TRACE_HEADERS", "Hop", "Producer", "World", "headers", "hop", "producer"]
 
 World: TypeAlias = Literal["opentracing", "bridge", "native", "unknown"]
 
@@ -90,18 +90,19 @@ def hop(span: Span, parent: Span | None = None) -> Hop:
         parent: of the service that called it, None when it is not known.
     """
     found = {name: value for name in TRACE_HEADERS if (value := _header(span, name)) is not None}
-    reads = _headers(span)
+    reads = headers(span)
     for name in reads or TRACE_HEADERS:
         if name in found and _ids(name, found[name]) == (span.trace_id, span.parent_id):
             return Hop(tuple(found), name)
     if found or parent is None:
         return Hop(tuple(found), None)
-    writes = _headers(parent)
+    writes = headers(parent)
     shared = [name for name in reads if name in writes]
     return Hop((), shared[0] if shared else None, "likely" if len(shared) == 1 else "guess")
 
 
-def _headers(span: Span) -> Sequence[str]:
+def headers(span: Span) -> Sequence[str]:
+    """Return the trace headers that a span's tracer writes and reads unless told otherwise; none when not known."""
     library = producer(span).library
     return _HEADERS.get(library) or _HEADERS.get(library.split("-")[0], ())
 

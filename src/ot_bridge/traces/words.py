@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ot_bridge.traces.model import Value
 
-__all__ = ["and_", "duration", "number", "plural", "text"]
+__all__ = ["and_", "duration", "line", "number", "plural", "text"]
 
 
 def duration(nanoseconds: float) -> str:
@@ -42,6 +42,14 @@ def and_(names: Sequence[str]) -> str:
     """Join names: `a`, `a and b`, `a, b and c`."""
     *first, last = names or [""]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def line(said: str, length: int = 80) -> str:
+    """Write what a span says on one line of a sentence: printable, and cut to a length."""
+    one = " ".join(said[: 2 * length].split())
+    if not one.isprintable():
+        one = "".join(char if char.isprintable() else "?" for char in one)
+    return one if len(one) <= length else one[: length - 3] + "..."
 
 
 def text(value: Value) -> str:

@@ -24,9 +24,14 @@ class Analysis(NamedTuple):
     findings: Sequence[Finding]
 
 
-def analyse(trace: Trace) -> Analysis:
-    """Apply every rule to a trace."""
-    reading = read(trace)
+def analyse(trace: Trace, now_ns: int | None = None) -> Analysis:
+    """Apply every rule to a trace.
+
+    Args:
+        trace: any.
+        now_ns: when it is read, if it may still be arriving; None when it is finished.
+    """
+    reading = read(trace, now_ns)
     found = [finding for rule in RULES for finding in rule.find(reading)]
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), CERTAINTIES.index(one.certainty)))
     return Analysis(reading, found)

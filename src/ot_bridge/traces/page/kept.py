@@ -1,0 +1,39 @@
+"""What the page asks of the store. `ot_bridge.traces.store` answers it; a test may answer it with less."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Protocol
+
+from ot_bridge.traces.store.query import Found, Query
+from ot_bridge.traces.tree import Trace
+
+__all__ = ["Kept"]
+
+
+class Kept(Protocol):
+    """The part of the store that is read here. Called from any thread."""
+
+    def trace(self, trace_id: int) -> Trace | None:
+        """Return a trace with its logs, None when there is none."""
+
+    def ids(self, prefix: str) -> Sequence[int]:
+        """Return the ids that begin so, and those whose 64-bit form does."""
+
+    def raw(self, trace_id: int) -> Any:
+        """Return a trace's spans as they are kept."""
+
+    def search(self, query: Query) -> Found:
+        """Return the traces that match."""
+
+    def scatter(self, query: Query) -> Any:
+        """Return start, duration and errors of those that match, a sample of at most 2,000."""
+
+    def services(self) -> Sequence[str]:
+        """Return the names of all services, sorted."""
+
+    def operations(self, service: str) -> Sequence[str]:
+        """Return the names of a service's spans, sorted."""
+
+    def version(self) -> Hashable:
+        """Return something that is another one whenever there is something new."""
