@@ -94,7 +94,7 @@ def _tags(text: str) -> Sequence[tuple[str, str]]:
     for key, sign, _ in pairs:
         if not key or not sign:
             raise ValueError(f"got {key!r}, expected key=value")
-    return [(key, value) for key, _, value in pairs]
+    return tuple((key, value) for key, _, value in pairs)
 
 
 def _duration(text: str) -> int:

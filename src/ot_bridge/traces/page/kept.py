@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
+from ot_bridge.traces.picture.scatter import Point
 from ot_bridge.traces.store.query import Found, Query
 from ot_bridge.traces.tree import Trace
 
@@ -20,13 +23,13 @@ class Kept(Protocol):
     def ids(self, prefix: str) -> Sequence[int]:
         """Return the ids that begin so, and those whose 64-bit form does."""
 
-    def raw(self, trace_id: int) -> Any:
+    def raw(self, trace_id: int) -> Sequence[ResourceSpans]:
         """Return a trace's spans as they are kept."""
 
     def search(self, query: Query) -> Found:
         """Return the traces that match."""
 
-    def scatter(self, query: Query) -> Any:
+    def scatter(self, query: Query) -> Sequence[Point]:
         """Return start, duration and errors of those that match, a sample of at most 2,000."""
 
     def services(self) -> Sequence[str]:

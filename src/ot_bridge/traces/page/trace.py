@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from ot_bridge.traces.formats.otlp_out import traces_data
 from ot_bridge.traces.model import Link
 from ot_bridge.traces.page.opened import Opened
 from ot_bridge.traces.page.site import site
@@ -99,11 +100,11 @@ def _trace(request: Request) -> Response:
     if go and (target := _target(drawing, go)):
         view = replace(view, at=target, shown=tuple(dict.fromkeys((*view.shown, target)))[-_SHOWN:], row=0)
         drawing = _drawing(opened, view)
-    part, first, last = request.query_params.get("part", ""), view.row, 0
+    part, first = request.query_params.get("part", ""), view.row
+    count = min(_MOST_ROWS, _count(request.query_params.get("count", "")))
     if part != "rows" and not first and view.at and (place := drawing.place(view.at)) > _FIRST_ROWS // 2:
-        first = max(0, place - _ABOVE)
+        first = max(0, min(place - _ABOVE, len(drawing.lines) - count))
     first = min(first, max(0, len(drawing.lines) - 1))
-    last = first + min(_MOST_ROWS, _count(request.query_params.get("count", "")))
     matched = [picture.keys[one] for one in drawing.matches]
     template = {"rows": "_rows.html", "picture": "_waterfall.html"}.get(part, "trace.html")
     return site(request).page(
@@ -113,7 +114,7 @@ def _trace(request: Request) -> Response:
         raw=opened.picture(),
         drawing=drawing,
         addresses=_PageAddresses(view),
-        rows=drawing.rows(first, last),
+        rows=drawing.rows(first, first + count),
         first=first,
         base=f"/trace/{trace_hex(opened.trace.trace_id)}",
         findings=opened.analysis.findings,
@@ -185,6 +186,13 @@ def _span_json(request: Request) -> Response:
     return _json(as_json(opened.trace.spans[index]))
 
 
+def _otlp_json(request: Request) -> Response:
+    opened = _open(request)
+    if isinstance(opened, Response):
+        return opened
+    return _json(traces_data(site(request).store.raw(opened.trace.trace_id)))
+
+
 def _report(request: Request) -> Response:
     opened = _open(request)
     if isinstance(opened, Response):
@@ -207,6 +215,7 @@ def _find(request: Request) -> Response:
 ROUTES = (
     Route("/trace", _find),
     Route("/trace/{id}", _trace),
+    Route("/trace/{id}/otlp.json", _otlp_json),
     Route("/trace/{id}/report.html", _report),
     Route("/trace/{id}/span/{key}.json", _span_json),
 )

@@ -98,11 +98,7 @@ def cut(value: str, length: int) -> str:
 def link(value: Value) -> str:
     """Write an attribute's value, as a link when it is an address of the web and nothing else."""
     shown = words.text(value)
-    if (
-        not isinstance(value, str)
-        or not value.lower().startswith(("http://", "https://"))
-        or len(value) > _LONGEST_LINK
-    ):
+    if not isinstance(value, str) or len(value) > _LONGEST_LINK or not value.isprintable() or " " in value:
         return shown
     try:
         parts = urlsplit(value)
