@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
-from ot_bridge.traces.analyse.entry import Entry
-from ot_bridge.traces.fleet.rates import entries_of
 from ot_bridge.traces.page.asked import FIELDS, Asked
 from ot_bridge.traces.page.kept import Kept
 from ot_bridge.traces.picture.templates import trace_hex
@@ -22,7 +20,6 @@ __all__ = [
     "Group",
     "Selection",
     "described",
-    "entries",
     "group",
     "narrowing",
     "population",
@@ -125,18 +122,6 @@ def population(store: Kept, asked: Mapping[str, str]) -> tuple[Selection, list[T
     """Search, and read what was found."""
     found = selection(store, asked)
     return found, read(store, found.rows)
-
-
-def entries(store: Kept, asked: Mapping[str, str]) -> tuple[Selection, list[Entry]]:
-    """Return the requests in the traces that a search finds, as far as they are read; of one service if it is named."""
-    found, traces = population(store, asked)
-    service, operation = found.asked.query.service, found.asked.query.operation
-    rows = [
-        entry
-        for entry in entries_of(traces)
-        if (not service or entry.service == service) and (not operation or entry.operation == operation)
-    ]
-    return found, rows
 
 
 def narrowing(fields: Mapping[str, str]) -> Mapping[str, str]:

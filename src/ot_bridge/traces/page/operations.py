@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from starlette.requests import Request
@@ -11,17 +12,25 @@ from starlette.routing import Route
 from ot_bridge.traces.fleet.periods import Period, changes
 from ot_bridge.traces.fleet.rates import in_period, rates, span_of
 from ot_bridge.traces.page.asked import LASTS, Asked
-from ot_bridge.traces.page.groups import described, entries
 from ot_bridge.traces.page.site import site
 
-__all__ = ["ROUTES"]
+__all__ = ["MOST_REQUESTS", "ROUTES"]
+
+MOST_REQUESTS = 50_000
+"""So many requests are read, the newest; the page says so."""
 
 _BETTER = ("fails less", "faster")
 
 
 def _operations(request: Request) -> Response:
     here = site(request)
-    found, requests = entries(here.store, request.query_params)
+    asked = Asked.read(request.query_params, time.time_ns())
+    query = asked.query
+    requests = here.store.entries(
+        service=query.service, from_ns=query.from_ns, to_ns=query.to_ns, limit=MOST_REQUESTS + 1
+    )
+    cut = len(requests) > MOST_REQUESTS
+    requests = [one for one in requests[:MOST_REQUESTS] if not query.operation or one.operation == query.operation]
     from_ns, to_ns = span_of(requests)
     split_text = request.query_params.get("split", "").strip()[:40]
     when = Asked.read({"from": split_text}, 0)
@@ -31,9 +40,9 @@ def _operations(request: Request) -> Response:
     return here.page(
         request,
         "operations.html",
-        asked=found.asked,
-        found=found,
-        described=described(found.asked.fields),
+        asked=asked,
+        cut=cut,
+        most=MOST_REQUESTS,
         rates=rates(requests, (to_ns - from_ns) / 1e9 if len(requests) > 1 else 0.0),
         requests=len(requests),
         from_ns=from_ns,
