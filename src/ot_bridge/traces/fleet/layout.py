@@ -1,13 +1,15 @@
 """Where the nodes and edges of a service map stand, as plain coordinates. Pure and deterministic.
 
 Layers from callers on the left to callees on the right (Sugiyama, Tagawa and Toda 1981): circles are opened, each node
-stands one layer right of its last caller, and nodes of a layer are ordered by where their neighbours stand.
+stands one layer right of its last caller, and nodes of a layer are ordered by where their neighbours stand. A way over
+several layers has a place of its own in each, so that it runs between the nodes and not behind them.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from ot_bridge.traces.fleet.service_map import Edge, ServiceMap
@@ -17,12 +19,18 @@ __all__ = ["MOST", "Box", "Layout", "Line", "layout"]
 MOST = 60
 """So many nodes can be read in one drawing; the others are in the table."""
 
-_WIDTH, _HEIGHT = 168, 52
-_GAP_X, _GAP_Y = 112, 34
+_WIDTH, _HEIGHT = 168, 66
+_GAP_X, _GAP_Y = 168, 34
+_SLOT = 22
+"""The height that a way takes where it passes a layer."""
 _MARGIN = 26
 _SWEEPS = 8
+_BACK = 14
+"""So much lower a way back begins and ends, so that both ways between two nodes are seen."""
 
 _Way: TypeAlias = tuple[str, str]
+_Stop: TypeAlias = tuple[str, str, int]
+"""A node by its name, or the place of a way between two nodes in a layer."""
 
 
 class Box(NamedTuple):
@@ -75,25 +83,53 @@ def layout(found: ServiceMap) -> Layout:
     backs = _backs(names, edges)
     forward = [(edge.caller, edge.callee) for edge in edges if edge.caller != edge.callee]
     forward = [(b, a) if (a, b) in backs else (a, b) for a, b in forward]
-    layers = _layers(names, forward)
-    rows = _ordered(names, layers, forward)
-    tallest = max((len(row) for row in rows), default=0)
-    height = 2 * _MARGIN + tallest * _HEIGHT + max(0, tallest - 1) * _GAP_Y
-    boxes = [
-        Box(name, layer, x, y + place * (_HEIGHT + _GAP_Y), _WIDTH, _HEIGHT)
-        for layer, row in enumerate(rows)
-        for x, y in [
-            (
-                _MARGIN + layer * (_WIDTH + _GAP_X),
-                (height - len(row) * _HEIGHT - (len(row) - 1) * _GAP_Y) // 2,
-            )
-        ]
-        for place, name in enumerate(row)
+    layers = {_stop(name): layer for name, layer in _layers(names, forward).items()}
+    ways = _ways(forward, layers)
+    rows = _ordered(layers, [step for way in ways.values() for step in pairwise(way)])
+    heights = [sum(_tall(one) for one in row) + max(0, len(row) - 1) * _GAP_Y for row in rows]
+    height = 2 * _MARGIN + max(heights, default=0)
+    at: dict[_Stop, Box] = {}
+    for layer, row in enumerate(rows):
+        x, y = _MARGIN + layer * (_WIDTH + _GAP_X), (height - heights[layer]) // 2
+        for one in row:
+            at[one] = Box(one[0], layer, x, y, _WIDTH, _tall(one))
+            y += _tall(one) + _GAP_Y
+    boxes = [box for one, box in at.items() if one[2] < 0]
+    lines = [
+        _line(edge, [at[one] for one in _way(edge, ways, back=back)], back=back)
+        for edge in edges
+        for back in [_pair(edge) in backs]
     ]
-    at = {box.name: box for box in boxes}
-    lines = [_line(at[edge.caller], at[edge.callee], back=(edge.caller, edge.callee) in backs) for edge in edges]
     width = 2 * _MARGIN + len(rows) * _WIDTH + max(0, len(rows) - 1) * _GAP_X
     return Layout(width, height, boxes, lines, len(found.nodes) - len(names))
+
+
+def _pair(edge: Edge) -> _Way:
+    return edge.caller, edge.callee
+
+
+def _stop(name: str) -> _Stop:
+    return name, "", -1
+
+
+def _tall(one: _Stop) -> int:
+    return _HEIGHT if one[2] < 0 else _SLOT
+
+
+def _ways(forward: Iterable[_Way], layers: dict[_Stop, int]) -> Mapping[_Way, Sequence[_Stop]]:
+    """Return what each way passes, from the left: its nodes, and a place in each layer between, added to `layers`."""
+    found: dict[_Way, Sequence[_Stop]] = {}
+    for left, right in forward:
+        between: list[_Stop] = [(left, right, layer) for layer in range(layers[_stop(left)] + 1, layers[_stop(right)])]
+        layers |= {one: one[2] for one in between}
+        found[left, right] = (_stop(left), *between, _stop(right))
+    return found
+
+
+def _way(edge: Edge, ways: Mapping[_Way, Sequence[_Stop]], *, back: bool) -> Sequence[_Stop]:
+    if edge.caller == edge.callee:
+        return [_stop(edge.caller)]
+    return ways[edge.callee, edge.caller][::-1] if back else ways[_pair(edge)]
 
 
 def _busiest(found: ServiceMap) -> Sequence[str]:
@@ -144,15 +180,15 @@ def _layers(names: Sequence[str], ways: Sequence[_Way]) -> Mapping[str, int]:
     return found
 
 
-def _ordered(names: Sequence[str], layers: Mapping[str, int], ways: Sequence[_Way]) -> Sequence[list[str]]:
+def _ordered(layers: Mapping[_Stop, int], ways: Iterable[tuple[_Stop, _Stop]]) -> Sequence[list[_Stop]]:
     """Order the nodes of each layer by the mean place of their neighbours, sweeping to and fro."""
-    rows: list[list[str]] = [[] for _ in range(max(layers.values(), default=-1) + 1)]
-    for name in names:
+    rows: list[list[_Stop]] = [[] for _ in range(max(layers.values(), default=-1) + 1)]
+    for name in sorted(layers):
         rows[layers[name]].append(name)
-    left, right = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    for caller, callee in ways:
-        left[callee].append(caller)
-        right[caller].append(callee)
+    left, right = defaultdict[_Stop, list[_Stop]](list), defaultdict[_Stop, list[_Stop]](list)
+    for one, other in ways:
+        left[other].append(one)
+        right[one].append(other)
     for sweep in range(_SWEEPS):
         sides = left if sweep % 2 == 0 else right
         # Relative places: layers have different numbers of nodes and are centred.
@@ -167,26 +203,30 @@ def _ordered(names: Sequence[str], layers: Mapping[str, int], ways: Sequence[_Wa
     return rows
 
 
-def _line(caller: Box, callee: Box, *, back: bool) -> Line:
-    if caller is callee:
-        x, y = caller.x + caller.width // 2, caller.y
+def _line(edge: Edge, stops: Sequence[Box], *, back: bool) -> Line:
+    first, last = stops[0], stops[-1]
+    if first is last:
+        x, y = first.x + first.width // 2, first.y
         path = f"M {x - 22} {y} C {x - 22} {y - 24} {x + 22} {y - 24} {x + 22} {y}"
-        return Line(caller.name, callee.name, path, (x, y - 20), False, True)
-    if back:
-        # Below the boxes, so that it does not hide behind the way forward.
-        x1, y1 = caller.x + caller.width // 2, caller.y + caller.height
-        x2, y2 = callee.x + callee.width // 2, callee.y + callee.height
-        low = max(y1, y2) + _GAP_Y - 8
-        return Line(
-            caller.name,
-            callee.name,
-            f"M {x1} {y1} C {x1} {low} {x2} {low} {x2} {y2}",
-            ((x1 + x2) // 2, low - 6),
-            True,
-            False,
-        )
-    x1, y1 = caller.x + caller.width, caller.y + caller.height // 2
-    x2, y2 = callee.x, callee.y + callee.height // 2
-    bend = (x2 - x1) // 2 if x2 - x1 <= _GAP_X else _GAP_X
-    path = f"M {x1} {y1} C {x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
-    return Line(caller.name, callee.name, path, ((x1 + x2) // 2, (y1 + y2) // 2), False, False)
+        return Line(*_pair(edge), path, (x, y - 20), back=False, loop=True)
+    down = _BACK if back else 0
+    path = f"M {_side(first, right=not back)} {_middle(first) + down}"
+    for one, other in pairwise(stops):
+        x1, x2 = _side(one, right=not back), _side(other, right=back)
+        bend, y2 = (x1 + x2) // 2, _middle(other) + down
+        path += f" C {bend} {_middle(one) + down} {bend} {y2} {x2} {y2}"
+        if other is not last:
+            path += f" H {_side(other, right=not back)}"
+    # Nearer to the end than to the start: ways part as they go.
+    before = stops[-2]
+    x1, x2 = _side(before, right=not back), _side(last, right=back)
+    label = (x1 + (x2 - x1) * 11 // 20, _middle(before) + (_middle(last) - _middle(before)) * 6 // 10 + 2 * down)
+    return Line(*_pair(edge), path, label, back=back, loop=False)
+
+
+def _side(box: Box, *, right: bool) -> int:
+    return box.x + box.width if right else box.x
+
+
+def _middle(box: Box) -> int:
+    return box.y + box.height // 2

@@ -71,7 +71,7 @@ def group(store: Kept, text: str) -> Group:
         problem = problem or "no trace matches"
     return Group(
         text,
-        described(asked.fields),
+        f"traces{described(asked.fields)}" if asked.fields else "all traces",
         "/?" + urlencode(narrowing(asked.fields)),
         read(store, found.rows),
         found.total,
@@ -131,7 +131,7 @@ def narrowing(fields: Mapping[str, str]) -> Mapping[str, str]:
 
 _WORDS: Mapping[str, str] = {
     "service": "of {}",
-    "operation": "{}",
+    "operation": "doing {}",
     "tags": "with {}",
     "q": "named like {}",
     "min": "of at least {}",
@@ -143,8 +143,8 @@ _WORDS: Mapping[str, str] = {
 
 
 def described(fields: Mapping[str, str]) -> str:
-    """Say a search in words."""
+    """Say a search in words that follow a noun: ` of web, with errors`; `""` for all."""
     parts = [_WORDS[name].format(text) for name, text in fields.items() if name in _WORDS]
     if "errors" in fields:
         parts.append("with errors" if fields["errors"] == "1" else "without errors")
-    return f"traces {', '.join(parts)}" if parts else "all traces"
+    return "".join(f" {part}" if not place else f", {part}" for place, part in enumerate(parts))
