@@ -1,6 +1,7 @@
 """The hop at which a request went on in another trace (seeing.md 1.7): what only several traces together show. Pure.
 
-A call that no server answered with its trace's id, and a request that began a trace of its own within that call's time
+Where the callee's span has the header that came, that names its caller. Else a call that no server answered with its
+trace's id, and a request that began a trace of its own within that call's time
 at the same peer or route, are taken for one. Where another call fits as well, that is said by the certainty.
 """
 
@@ -13,9 +14,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ot_bridge.traces.analyse.cut import low_bits
-from ot_bridge.traces.analyse.errors import http_code
+from ot_bridge.traces.analyse.errors import error_mark, http_code
 from ot_bridge.traces.analyse.finding import Certainty
-from ot_bridge.traces.instrumentation import headers, hop, producer
+from ot_bridge.traces.instrumentation import headers, hop, named_parents, producer
 from ot_bridge.traces.model import ENTRIES, Span
 from ot_bridge.traces.tree import Trace
 from ot_bridge.traces.words import and_, line, text
@@ -31,11 +32,11 @@ class LostHop(NamedTuple):
         callee: the root of the other trace.
         writes: the trace headers that the caller's tracer writes, as far as is known.
         reads: the trace headers that the callee's tracer reads, as far as is known.
-        matched: by what the two were taken for one: `peer`, `route`.
+        matched: by what the two were taken for one: `header`, `peer`, `route`.
         cause: what is likely to have happened.
         advice: what to do about it.
-        certainty: `sure` when the callee's span has the header that it did not read, `likely` when no other call fits,
-            else `guess`.
+        certainty: `sure` when the callee's span has the header that names the caller, `likely` when the peer is the
+            same and nothing else fits, else `guess`.
     """
 
     caller: Span
@@ -89,15 +90,19 @@ class _Call(NamedTuple):
     keys: frozenset[tuple[str, str]]
     method: str
     code: int | None
+    failed: bool
+    """A client that may have given up, and whose server may have gone on."""
 
 
 def lost_hops(traces: Sequence[Trace]) -> list[LostHop]:
     """Find the calls whose server began a trace of its own, each server once, by its start."""
-    fits = _fitting(traces)
+    named, skipped = _named(traces)
+    fits = [fit for fit in _fitting(traces) if id(fit.callee) not in skipped]
     # The pair that is known by most, and leaves the least time between the two.
-    fits.sort(key=lambda fit: (-len(fit.matched), fit.caller.duration_ns - fit.callee.duration_ns, fit.callee.span_id))
+    fits.sort(key=lambda fit: (-len(fit.matched), fit.caller.duration_ns - fit.callee.duration_ns, _ids(fit)))
     callers, callees = Counter(id(fit.caller) for fit in fits), Counter(id(fit.callee) for fit in fits)
-    hops, used = list[LostHop](), set[int]()
+    hops = [_hop(fit.caller, fit.callee, fit.matched, alone=True) for fit in named]
+    used = {id(fit.caller) for fit in named}
     for fit in fits:
         both = {id(fit.caller), id(fit.callee)}
         if used & both:
@@ -114,6 +119,28 @@ class _Fit(NamedTuple):
     caller: Span
     callee: Span
     matched: set[str]
+
+
+def _named(traces: Sequence[Trace]) -> tuple[list[_Fit], set[int]]:
+    """Find the callers that recorded headers name; and the requests that this answers, found or not."""
+    spans = {(span.trace_id, span.span_id): span for trace in traces for span in trace.spans}
+    found, skipped = list[_Fit](), set[int]()
+    for entry in _entries(traces):
+        callee = entry.span
+        for ids in named_parents(callee).values():
+            caller = spans.get(ids)
+            if caller is None or caller.trace_id == callee.trace_id:
+                continue
+            skipped.add(id(callee))
+            # With a link the new trace was begun on purpose, and nothing is lost.
+            if all(link.trace_id != caller.trace_id for link in callee.links):
+                found.append(_Fit(caller, callee, {"header"}))
+            break
+    return found, skipped
+
+
+def _ids(fit: _Fit) -> tuple[int, ...]:
+    return (fit.callee.trace_id, fit.callee.span_id, fit.caller.trace_id, fit.caller.span_id)
 
 
 def _fitting(traces: Sequence[Trace]) -> list[_Fit]:
@@ -137,7 +164,7 @@ def _fitting(traces: Sequence[Trace]) -> list[_Fit]:
 
 
 def _around(calls: Sequence[_Call], entries: Sequence[_Call]) -> Iterator[tuple[_Call, _Call]]:
-    """Give each request with the calls that were open all its time, those that ended first after it; both by start."""
+    """Give each request with the calls that were open when it began and that ended next to its end; both by start."""
     active = list[tuple[int, int, _Call]]()
     number = 0
     for entry in entries:
@@ -146,7 +173,7 @@ def _around(calls: Sequence[_Call], entries: Sequence[_Call]) -> Iterator[tuple[
             number += 1
         del active[: bisect_left(active, (entry.span.start_ns,))]
         first = bisect_left(active, (entry.span.end_ns,))
-        for *_, call in active[first : first + _MOST_OPEN]:
+        for *_, call in active[max(0, first - _MOST_OPEN) : first + _MOST_OPEN]:
             yield call, entry
 
 
@@ -204,7 +231,7 @@ def _entries(traces: Sequence[Trace]) -> list[_Call]:
 
 def _call(span: Span, keys: Sequence[tuple[str, str]]) -> _Call:
     method = next((text(span.attributes[name]).upper() for name in _METHODS if name in span.attributes), "")
-    return _Call(span, frozenset(keys), method, http_code(span))
+    return _Call(span, frozenset(keys), method, http_code(span), span.kind == "client" and error_mark(span) is not None)
 
 
 def _peers(span: Span) -> Iterator[tuple[str, str]]:
@@ -254,7 +281,9 @@ def _routes(span: Span) -> Iterator[tuple[str, str]]:
 
 def _fits(call: _Call, entry: _Call) -> bool:
     client, server = call.span, entry.span
-    if low_bits(client.trace_id) == low_bits(server.trace_id) or server.end_ns > client.end_ns:
+    if low_bits(client.trace_id) == low_bits(server.trace_id):
+        return False
+    if server.end_ns > client.end_ns and not call.failed:
         return False
     if server.start_ns < client.start_ns or client.resource is server.resource:
         return False
@@ -268,17 +297,22 @@ def _matched(call: _Call, entry: _Call, found: set[str], behind: Mapping[tuple[s
     callees = {service for key in call.keys for service in behind.get(key, ())}
     if callees:
         return found | {"peer"} if entry.span.service in callees else set()
-    return found if "peer" in found or "peer.service" not in call.span.attributes else set()
+    if "peer" in found:
+        return found
+    # By its route alone only where nothing says that another peer was called.
+    theirs, ours = set(_hosts(call.span)), set(_hosts(entry.span))
+    return set() if "peer.service" in call.span.attributes or (theirs and ours) else found
 
 
 def _hop(caller: Span, callee: Span, matched: set[str], *, alone: bool) -> LostHop:
     writes, reads = tuple(headers(caller)), tuple(headers(callee))
     arrived = hop(callee).arrived
-    certainty: Certainty = "likely" if alone else "guess"
+    certainty: Certainty = "sure" if "header" in matched else "likely" if alone and "peer" in matched else "guess"
     names = f"{caller.service} writes {_list(writes)}, {callee.service} reads {_list(reads)}"
     if arrived and not set(arrived) & set(reads):
         cause = f"{_list(arrived)} came, and {callee.service} reads {_list(reads)}"
-        advice, certainty = _read_more(callee, arrived), "sure" if alone else "likely"
+        old = producer(callee).world not in {"native", "bridge"}
+        advice = _write_more(caller, reads) if old and reads else _read_more(callee, arrived)
     elif arrived:
         cause = f"{_list(arrived)} came, and {callee.service} did not use it"
         advice = f"Let {callee.service} extract the context from the request before it starts its span."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-__all__ = ["Found", "Order", "Query", "Summary"]
+__all__ = ["Found", "Order", "Point", "Query", "Stats", "Summary"]
 
 Order: TypeAlias = Literal["newest", "longest", "most spans", "most errors"]
 
@@ -78,3 +78,30 @@ class Found(NamedTuple):
     traces: Sequence[Summary]
     total: int
     exact: bool = True
+
+
+class Point(NamedTuple):
+    """A trace as a point of a scatter of durations."""
+
+    trace_id: int
+    start_ns: int
+    duration_ns: int
+    errors: int
+
+
+class Stats(NamedTuple):
+    """What the store holds.
+
+    Attributes:
+        bytes: of the database and its log.
+        oldest_ns: when the first trace that is kept began, None without one.
+        deleted_spans: how many spans retention has deleted.
+    """
+
+    spans: int
+    traces: int
+    logs: int
+    bytes: int
+    oldest_ns: int | None
+    newest_ns: int | None
+    deleted_spans: int

@@ -1,0 +1,184 @@
+"""What the store keeps of a span, read off OTLP's message without making a `model.Span` of it. Pure.
+
+It runs for every span that arrives: each field of the message is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
+
+from ot_bridge.traces.analyse.entry import operation_of, weight_of
+from ot_bridge.traces.analyse.errors import GRPC_CODES, HTTP_CODES, error_mark
+from ot_bridge.traces.model import Resource, Scope
+from ot_bridge.traces.otlp import attributes, one_span, resource
+from ot_bridge.traces.words import text
+
+__all__ = ["LONGEST_TAG", "EntryRow", "Group", "SpanRow", "groups", "signed", "span_row", "tag_hash", "unsigned"]
+
+LONGEST_TAG = 200
+"""Values of more characters are not found by a search for their tag."""
+
+_LAST = 2**63 - 1
+_ENTRIES = (OtlpSpan.SPAN_KIND_SERVER, OtlpSpan.SPAN_KIND_CONSUMER)
+_ERROR, _OK = 2, 1
+# Only with one of these can a span without a status have failed by the rules of `error_mark`.
+_SIGNS = frozenset({"error", "otel.status_code", *HTTP_CODES, *GRPC_CODES})
+_FIRST_FAILURE = "400"
+# Only with one of these does an entry say more than its name: what `operation_of` and `weight_of` read.
+_TELLING = frozenset({"http.route", "sampler.type"})
+_MOST_HASHES = 200_000
+
+
+class EntryRow(NamedTuple):
+    """What is kept of a span that a service was entered by."""
+
+    operation: str
+    weight: float
+
+
+class SpanRow(NamedTuple):
+    """What is kept of one span.
+
+    Attributes:
+        span_id: as SQLite has it, signed.
+        is_root: whether it names no parent.
+        tags: of its own attributes the hashes.
+        entry: None unless its service was entered by it, as far as the span alone tells.
+    """
+
+    trace_id: bytes
+    span_id: int
+    name: str
+    kind: int
+    start_ns: int
+    end_ns: int
+    failed: bool
+    is_root: bool
+    tags: Sequence[int]
+    entry: EntryRow | None
+    data: bytes
+
+
+class Group(NamedTuple):
+    """The spans of one resource and scope.
+
+    Attributes:
+        resource: OTLP's message as bytes, and so the scope.
+        tags: hashes of the resource's attributes.
+        keys: of the attributes of the resource.
+    """
+
+    resource: bytes
+    service: str
+    scope: bytes
+    tags: Sequence[int]
+    keys: Sequence[str]
+    origin: Resource
+    named: Scope
+    via: str
+    spans: Sequence[OtlpSpan]
+
+
+def groups(batches: Sequence[ResourceSpans]) -> Iterator[Group]:
+    """Split batches by resource and scope."""
+    for batch in batches:
+        origin, via = resource(batch.resource.attributes)
+        tags = [tag_hash(key, text(value)) for key, value in origin.attributes.items()]
+        data = batch.resource.SerializeToString()
+        for scope_spans in batch.scope_spans:
+            scope = scope_spans.scope
+            yield Group(
+                data,
+                _clean(origin.service),
+                scope.SerializeToString(),
+                tags,
+                list(origin.attributes),
+                origin,
+                Scope(scope.name, scope.version),
+                via,
+                scope_spans.spans,
+            )
+
+
+def span_row(span: OtlpSpan, group: Group, keys: set[str]) -> SpanRow:
+    """Read what is kept of a span; the keys of its attributes are added to `keys`."""
+    start = min(span.start_time_unix_nano, _LAST)
+    end = min(max(span.end_time_unix_nano, start), _LAST)
+    tags, suspect, telling = list[int](), bool(span.events), bool(span.trace_state)
+    for pair in span.attributes:
+        key, value = pair.key, _text(pair.value)
+        keys.add(key)
+        if key in _SIGNS:
+            suspect = suspect or not (key in HTTP_CODES and value < _FIRST_FAILURE and len(value) == 3)
+        elif key in _TELLING:
+            telling = True
+        if len(value) <= LONGEST_TAG:
+            tags.append(tag_hash(key, value))
+    status, kind, is_root = span.status.code, span.kind, not span.parent_span_id.strip(b"\0")
+    is_entry = is_root or kind in _ENTRIES
+    suspect = suspect and status not in (_ERROR, _OK)
+    failed, name = status == _ERROR, _clean(span.name)
+    entry = EntryRow(name, 1.0) if is_entry else None
+    if suspect or (telling and is_entry):
+        whole = one_span(span, group.origin, group.named, group.via)
+        failed = error_mark(whole) is not None
+        entry = EntryRow(_clean(operation_of(whole)), weight_of(whole)) if is_entry else None
+    return SpanRow(
+        trace_id=span.trace_id.rjust(16, b"\0")[-16:],
+        span_id=signed(int.from_bytes(span.span_id[-8:], "big")),
+        name=name,
+        kind=kind,
+        start_ns=start,
+        end_ns=end,
+        failed=failed,
+        is_root=is_root,
+        tags=tags,
+        entry=entry,
+        data=span.SerializeToString(),
+    )
+
+
+def _text(value: AnyValue) -> str:
+    """Do what `words.text` does, the commonest kinds first."""
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return str(value.string_value)
+    if kind == "int_value":
+        return str(value.int_value)
+    return text(attributes([KeyValue(key="", value=value)])[""])
+
+
+_hashes: dict[tuple[str, str], int] = {}
+
+
+def tag_hash(key: str, value: str) -> int:
+    """Return the number by which a tag is found, the same in each process."""
+    pair = (key, value)
+    found = _hashes.get(pair)
+    if found is None:
+        digest = blake2b(f"{key}\0{value}".encode(errors="surrogatepass"), digest_size=8).digest()
+        found = int.from_bytes(digest, "big", signed=True)
+        if len(_hashes) >= _MOST_HASHES:
+            _hashes.clear()
+        _hashes[pair] = found
+    return found
+
+
+def signed(number: int) -> int:
+    """Return 64 bits as SQLite's signed number."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def unsigned(number: int) -> int:
+    """Return SQLite's signed number as 64 bits."""
+    return number % (1 << 64)
+
+
+def _clean(name: str) -> str:
+    return name.replace("\0", "\ufffd") if "\0" in name else name
