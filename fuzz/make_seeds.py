@@ -1,4 +1,4 @@
-"""Writes ``seeds/`` anew out of ``tests/vectors/headers.json``: ``python fuzz/make_seeds.py``."""
+"""Writes ``seeds/`` anew out of ``tests/vectors/``: ``python fuzz/make_seeds.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ot_bridge.codecs import binary
 from ot_bridge.codecs.wire import WireContext
 
 SEEDS: Final = Path(__file__).parent / "seeds"
-VECTORS: Final = Path(__file__).parent.parent / "tests" / "vectors" / "headers.json"
+VECTORS: Final = Path(__file__).parent.parent / "tests" / "vectors"
 _PARENT: Final = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 _CAPTURES: Final = {
     "curl_dump": f"* Connected to shop\n> GET /cart HTTP/1.1\n> Host: shop\n> {_PARENT}\n>\n< HTTP/1.1 200 OK\n< a: b",
@@ -28,6 +28,19 @@ _CAPTURES: Final = {
     ),
     "raw_request": f"POST /cart HTTP/1.1\nHost: shop\n{_PARENT}\n\nno: header",
 }
+_ZIPKIN: Final = {
+    "traceId": "0af7651916cd43dd8448eb211c80319c",
+    "id": "b7ad6b7169203331",
+    "parentId": "b7ad6b7169203332",
+    "kind": "CLIENT",
+    "name": "get",
+    "timestamp": 1767268800000001,
+    "duration": 1500,
+    "localEndpoint": {"serviceName": "shop", "ipv4": "10.0.0.1", "port": 80},
+    "remoteEndpoint": {"serviceName": "bank", "ipv6": "::1"},
+    "annotations": [{"timestamp": 1767268800000002, "value": 'retry|{"tries":2}|1'}],
+    "tags": {"error": "refused", "host.name": "h1", "otlp.link.0": f"{1:032x}|{2:016x}||{{}}|0"},
+}
 # Where one repeat of a pattern ends and the next one begins: quadratic, once.
 _SLOW: Final = {
     "slow_baggage": 'http\nbaggage: k={blanks}"',
@@ -42,7 +55,7 @@ def seeds() -> dict[str, bytes]:
     made |= {name: f"capture\n{text}".encode() for name, text in _CAPTURES.items()}
     blanks, rest = " " * 1000, _PARENT.partition("00")[2]
     made |= {name: text.format(blanks=blanks, rest=rest).encode() for name, text in _SLOW.items()}
-    return made | dict(_of_contexts())
+    return made | dict(_of_contexts()) | dict(_of_spans())
 
 
 def _of_vectors() -> Iterator[tuple[str, str]]:
@@ -64,8 +77,14 @@ def _of_contexts() -> Iterator[tuple[str, bytes]]:
         yield f"{case['id']}.binary", b"binary\n" + binary.encode(wire)
 
 
+def _of_spans() -> Iterator[tuple[str, bytes]]:
+    for case in json.loads((VECTORS / "thrift.json").read_text(encoding="utf-8"))["cases"]:
+        yield case["id"], case["read_as"].encode() + b"\n" + bytes.fromhex(case["hex"])
+    yield "zipkin_spans", b"zipkin\n" + json.dumps([_ZIPKIN, {**_ZIPKIN, "kind": "SERVER", "shared": True}]).encode()
+
+
 def _vectors() -> Any:
-    return json.loads(VECTORS.read_text(encoding="utf-8"))
+    return json.loads((VECTORS / "headers.json").read_text(encoding="utf-8"))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ TargetKind: TypeAlias = Literal["sql", "key-value", "database", "http", "rpc", "
 
 MAX_TEXT = 20_000
 """Of a longer statement the first characters stand for all."""
+MAX_WORD = 40
 FOLDED = "?"
 """Stands for a literal, a placeholder, or a list of them."""
 
@@ -202,7 +204,12 @@ def _looks_like_sql(statement: str) -> bool:
 
 
 def _is_write(statement: str) -> bool:
-    return _WRITES.fullmatch((statement.split(None, 1) or [""])[0]) is not None
+    return _is_write_word((statement.split(None, 1) or [""])[0][:MAX_WORD])
+
+
+@lru_cache(maxsize=256)
+def _is_write_word(word: str) -> bool:
+    return _WRITES.fullmatch(word) is not None
 
 
 # What is folded, and what must be skipped whole to find it. No alternative can match what another one began, so a text
@@ -253,9 +260,16 @@ def _fold(statement: str, mysql: bool) -> tuple[str, bool]:
         return found["name"] or FOLDED
 
     folded = " ".join((_MYSQL_TOKENS if mysql else _TOKENS).sub(piece, statement[:MAX_TEXT]).split())
-    folded = _WORDS.sub(FOLDED, folded) if _WORDS.search(folded) else folded
-    folded = _ROWS.sub(r"\1", _LIST.sub("(?)", _ARRAY.sub("[?]", folded)))
-    return _OPEN_ROWS.sub("(?)", folded).rstrip(" ;"), has_places
+    lowered = folded.lower()
+    # Asking first is cheaper than a pattern that finds nothing.
+    if "null" in lowered or "true" in lowered or "false" in lowered:
+        folded = _WORDS.sub(FOLDED, folded)
+    if "[" in folded:
+        folded = _ARRAY.sub("[?]", folded)
+    if "(" in folded:
+        folded = _ROWS.sub(r"\1", _LIST.sub("(?)", folded))
+        folded = _OPEN_ROWS.sub("(?)", folded)
+    return folded.rstrip(" ;"), has_places
 
 
 _JSON_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
@@ -306,6 +320,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _VARIABLE_WORD = re.compile(r"(?<![\w.])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\d+)(?!\w)")
 _VERSION = re.compile(r"v\d{1,2}")
 _LONG = 16
+_SHORT = 4
 
 
 def _is_variable(word: str) -> bool:
@@ -315,7 +330,7 @@ def _is_variable(word: str) -> bool:
     if word.isdigit() or _UUID.fullmatch(word) or _HEX.fullmatch(word) or "@" in word or "%" in word:
         return True
     digits = sum(character.isdigit() for character in word)
-    return len(word) >= _LONG or digits * 2 >= len(word)
+    return len(word) >= _LONG or (digits * 2 >= len(word) and len(word) >= _SHORT)
 
 
 def path_template(path: str) -> str:

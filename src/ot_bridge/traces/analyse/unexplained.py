@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -11,7 +12,7 @@ from ot_bridge.traces.analyse.clock import same_clock
 from ot_bridge.traces.analyse.critical_path import Section
 from ot_bridge.traces.analyse.finding import Certainty, Finding
 from ot_bridge.traces.analyse.reading import Reading
-from ot_bridge.traces.analyse.self_time import length, union
+from ot_bridge.traces.analyse.self_time import Interval, length, union
 from ot_bridge.traces.analyse.where_time_went import share
 from ot_bridge.traces.model import ENTRIES
 from ot_bridge.traces.words import and_, duration, line, plural
@@ -84,8 +85,11 @@ def _own(reading: Reading, index: int, sections: Sequence[Section], limit: float
     if not children and (span.kind not in ENTRIES or len(trace) == 1):
         return []
     parts = defaultdict[Where, list[Section]](list)
+    first = min((spans[one].start_ns for one in children), default=0)
+    last = max((spans[one].end_ns for one in children), default=0)
     for section in sections:
-        parts[_where(reading, section, children)].append(section)
+        where: Where = "before" if section.end_ns <= first else "after" if section.start_ns >= last else "between"
+        parts[where if children else "whole"].append(section)
     found = []
     for where, pieces in parts.items():
         total = sum(one.end_ns - one.start_ns for one in pieces)
@@ -100,17 +104,6 @@ def _own(reading: Reading, index: int, sections: Sequence[Section], limit: float
         certain = all(same_clock(span, spans[child]) for child in children)
         found.append(_found(reading, where, text, "sure" if certain else "likely", (index,), total, span.service))
     return found
-
-
-def _where(reading: Reading, section: Section, children: Sequence[int]) -> Where:
-    spans = reading.trace.spans
-    if not children:
-        return "whole"
-    if section.end_ns <= min(spans[one].start_ns for one in children[:1]):
-        return "before"
-    if section.start_ns >= max(spans[one].end_ns for one in children):
-        return "after"
-    return "between"
 
 
 def _guess(reading: Reading, where: Where, pieces: Sequence[Section], children: Sequence[int]) -> str:
@@ -147,50 +140,58 @@ def _others(reading: Reading, index: int, pieces: Sequence[Section]) -> int:
         for place, one in enumerate(trace.spans)
         if one.resource is span.resource and place not in below and place not in related
     ]
-    count, most = 0, 0
-    for piece in pieces:
-        clipped = [(max(one.start_ns, piece.start_ns), min(one.end_ns, piece.end_ns)) for one in beside]
-        overlapping = [one for one in clipped if one[1] > one[0]]
-        count += len(overlapping)
-        most += length(union(overlapping))
-    total = sum(piece.end_ns - piece.start_ns for piece in pieces)
-    return count if most >= BUSY_SHARE * total else 0
+    gaps = [(piece.start_ns, piece.end_ns) for piece in pieces]
+    overlapping = [(one.start_ns, one.end_ns) for one in beside if _meets(gaps, one.start_ns, one.end_ns)]
+    covered = length(gaps) + length(union(overlapping)) - length(union([*gaps, *overlapping]))
+    return len(overlapping) if covered >= BUSY_SHARE * length(gaps) else 0
+
+
+def _meets(gaps: Sequence[Interval], start_ns: int, end_ns: int) -> bool:
+    """Tell whether a time lies in gaps that are sorted and disjoint, at least in part."""
+    place = bisect_right(gaps, (start_ns, _NEVER)) - 1
+    if place >= 0 and gaps[place][1] > start_ns:
+        return True
+    return place + 1 < len(gaps) and gaps[place + 1][0] < end_ns
+
+
+_NEVER = 2**64
 
 
 def _inside(reading: Reading, index: int, pieces: Sequence[Section]) -> Iterator[str]:
     """Name what the span and its logs say of that time."""
     span = reading.trace.spans[index]
     times = [(piece.start_ns, piece.end_ns) for piece in pieces]
-    events = [event.name for event in span.events if any(start <= event.time_ns < end for start, end in times)]
+    events = [event.name for event in span.events if _meets(times, event.time_ns, event.time_ns)]
     if events:
         names = list(dict.fromkeys(repr(line(name)) for name in events))
         more = [plural(len(names) - MAX_NAMED, "more name")] if len(names) > MAX_NAMED else []
         yield f"{plural(len(events), 'event')} then: {and_([*names[:MAX_NAMED], *more])}"
     logs = [
-        log
-        for log in reading.trace.logs
-        if log.span_id == span.span_id and any(start <= log.time_ns < end for start, end in times)
+        log for log in reading.trace.logs if log.span_id == span.span_id and _meets(times, log.time_ns, log.time_ns)
     ]
     if logs:
         yield f"{plural(len(logs), 'log record')} then"
 
 
 def _queues(reading: Reading, limit: float) -> Iterator[Finding]:
-    """Find consumers that began long after what they consume was produced."""
+    """Find consumers that began long after what they consume was produced; of equal ones the latest."""
     trace = reading.trace
+    late = defaultdict[tuple[str, str], list[tuple[int, int]]](list)
     for index, parent in enumerate(trace.parents):
-        span = trace.spans[index]
-        if parent < 0 or span.kind != "consumer":
-            continue
-        sent = trace.spans[parent]
-        waited = span.start_ns - max(sent.start_ns, sent.end_ns)
-        if waited >= limit:
-            text = (
-                f"{span.title} began {duration(waited)} after {sent.title} had ended (a guess: it lay in the queue, or"
-                " no worker was free)."
-            )
-            certainty: Certainty = "likely" if same_clock(sent, span) else "guess"
-            yield _found(reading, "queue", text, certainty, (index, parent), waited, span.service)
+        if parent >= 0 and trace.spans[index].kind == "consumer":
+            waited = trace.spans[index].start_ns - max(trace.spans[parent].start_ns, trace.spans[parent].end_ns)
+            if waited >= limit:
+                late[trace.spans[index].service, trace.spans[index].name].append((waited, index))
+    for times in late.values():
+        waited, index = max(times)
+        span, sent = trace.spans[index], trace.spans[trace.parents[index]]
+        more = f", and {plural(len(times) - 1, 'more')} like it" if len(times) > 1 else ""
+        text = (
+            f"{span.title} began {duration(waited)} after {sent.title} had ended{more} (a guess: it lay in the queue,"
+            " or no worker was free)."
+        )
+        certainty: Certainty = "likely" if same_clock(sent, span) else "guess"
+        yield _found(reading, "queue", text, certainty, (index, trace.parents[index]), waited, span.service)
 
 
 def _found(
