@@ -105,6 +105,11 @@ def test_a_group_is_named_by_any_form_of_its_address(store: ListStore, text: str
     assert len(found.traces) == found.total > 5
 
 
+def test_any_search_of_the_list_can_be_a_group(store: ListStore) -> None:
+    text = ask(page_app(store, Counts(), PageInfo()), f"{SLOW}&a=12").text
+    assert f"/compare?a=12&amp;b={quote(SLOW, safe='/')}" in html.unescape(text).replace("&b=", "&amp;b=")
+
+
 def test_new_names_are_read_and_bad_ones_said(store: ListStore) -> None:
     assert "No name was changed" in words(store, TWO + "&rename=GET")
     assert "No name was changed" in words(store, TWO + "&rename=%27")
