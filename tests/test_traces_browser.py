@@ -256,7 +256,7 @@ def test_the_page_that_waits_opens_by_itself_with_the_first_span(opened: Open) -
 def test_two_traces_are_picked_across_searches(opened: Open, base: str) -> None:
     page = opened(f"{base}/")
     page.locator(".pick.a").first.click()
-    page.wait_for_selector(".pick.a[aria-pressed='true']")
+    page.wait_for_selector(".pick.a[aria-current='true']")
     page.locator("[name=service]").fill("orders")
     page.locator(".search button").click()
     page.wait_for_url("**service=orders**")

@@ -164,7 +164,7 @@ def test_while_there_is_nothing_the_list_tells_how_to_send() -> None:
 def test_every_rule_is_explained() -> None:
     text = ask(site(), "/rules").text
     assert [rule.key for rule in RULES if f'id="{rule.key}"' not in text] == []
-    assert not re.search(r'class="rule">\s*<h3>[^<]*</h3>\s*</section>', text)
+    assert not re.search(r'class="rule">\s*<h2>[^<]*</h2>\s*</section>', text)
 
 
 # ---- The list ----
