@@ -70,8 +70,10 @@ def test_calls_for_different_things_in_a_row_could_be_parallel_but_that_is_a_gue
             "guess",
             "could be parallel if independent",
             (0, 1, 2, 3),
-            "shop 'root' made 3 calls one after the other, 'GET bank/a', 'GET bank/b' and 'GET bank/c', for 600 ms: side by"
-            " side they would take up to 300 ms less, if none needs the answer of another.",
+            (
+                "shop 'root' made 3 calls one after the other, 'GET bank/a', 'GET bank/b' and 'GET bank/c', for 600 ms:"
+                " side by side they would take up to 300 ms less, if none needs the answer of another."
+            ),
         )
     ]
 
@@ -121,16 +123,18 @@ def test_time_before_between_and_after_children_is_told_apart() -> None:
     spans = [get(2, 1, "/a", at=200, took=100), get(3, 1, "/b", at=450, took=100)]
     assert verdicts(unexplained_time, ROOT, *spans) == [("after", "sure"), ("before", "sure"), ("between", "sure")]
     assert said(unexplained_time, ROOT, *spans)[0] == (
-        "Nothing tells what shop 'root' did for 450 ms after its last child, 45% of the whole (a guess: work of its own, or"
-        " a call that nobody traces)."
+        "Nothing tells what shop 'root' did for 450 ms after its last child, 45% of the whole (a guess: work of its"
+        " own, or a call that nobody traces)."
     )
 
 
 def test_many_small_gaps_count_together() -> None:
     calls = [get(2 + i, 1, f"/{'abcdefghij'[i]}", at=100 * i, took=80) for i in range(10)]
     assert said(unexplained_time, ROOT, *calls) == [
-        "Nothing tells what shop 'root' did for 180 ms in 9 gaps between its children, 18% of the whole (a guess: work of"
-        " its own, or a call that nobody traces)."
+        (
+            "Nothing tells what shop 'root' did for 180 ms in 9 gaps between its children, 18% of the whole (a guess:"
+            " work of its own, or a call that nobody traces)."
+        )
     ]
 
 
@@ -166,8 +170,8 @@ def test_events_and_logs_inside_are_named() -> None:
     log = LogRecord(TRACE_ID, 1, NOON + 60 * MS, "WARN", "slow")
     (finding,) = unexplained_time(read(Trace([root, get(2, 1, "/a", at=400, took=600)], [log])))
     assert finding.text == (
-        "Nothing tells what shop 'root' did for 400 ms before its first child, 40% of the whole (a guess: a queue in front"
-        " of the handler, as for a thread or a connection; 1 event then: 'cache miss'; 1 log record then)."
+        "Nothing tells what shop 'root' did for 400 ms before its first child, 40% of the whole (a guess: a queue in"
+        " front of the handler, as for a thread or a connection; 1 event then: 'cache miss'; 1 log record then)."
     )
 
 
@@ -182,8 +186,10 @@ def test_pauses_after_failures_are_guessed_to_be_backoff() -> None:
 def test_attempts_are_told_with_their_pauses_and_their_end() -> None:
     tries = [get(2, 1, "/a", at=0, took=100, status="error"), get(3, 1, "/a", at=200, took=100, status="error")]
     assert said(timeouts_and_retries, ROOT, *tries, get(4, 1, "/a", at=500, took=60)) == [
-        "shop tried 'GET' 3 times in 560 ms, with growing pauses of 100 ms and 200 ms, and the last one succeeded; 2 by a"
-        " timeout (it took 100 ms to the point)."
+        (
+            "shop tried 'GET' 3 times in 560 ms, with growing pauses of 100 ms and 200 ms, and the last one succeeded;"
+            " 2 by a timeout (it took 100 ms to the point)."
+        )
     ]
     assert verdicts(timeouts_and_retries, ROOT, *tries) == [("gave-up", "likely")]
 
@@ -288,7 +294,7 @@ def test_many_short_spans_of_one_library_are_a_flood_with_its_switch() -> None:
     spans = [made("http send", 2 + i, 1, at=i, took=0.2, scope=scope) for i in range(150)]
     (finding,) = span_flood(read(trace(ROOT, *spans)))
     assert finding.text.startswith(
-        "150 spans 'http send' of shop by opentelemetry.instrumentation.asgi are 99% of the trace, 150 of them under shop"
+        "150 spans 'http send' of shop by opentelemetry.instrumentation.asgi are 99% of the trace, 150 of them under"
     )
     assert finding.advice.startswith("Leave out the spans for each message")
 
@@ -308,17 +314,20 @@ def test_spans_that_tell_something_are_no_flood(count: int, took: float, more: d
 
 # --- clean traces
 
+BY_ID = "SELECT c{0} FROM t{0} WHERE id = {1}"
+
 
 def clean(seed: int) -> Trace:
     """Make a request as a healthy fleet serves it: some calls, side by side or in need of each other, and some work."""
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311
+    slow = dice.choice((1, 10))
     spans = list[Span]()
 
     def serve(parent: int, at: float, depth: int, service: str) -> float:
         """Add a server span and what it does; return when it ends."""
         own = len(spans) + 1
         spans.append(made("placeholder", own, parent))
-        now = at + dice.uniform(0.2, 2)
+        now = at + slow * dice.uniform(0.2, 2)
         for step in range(dice.randint(1, 3)):
             kind = dice.choice(("sql", "sql", "redis", "http", "work"))
             child, start = len(spans) + 1, now
@@ -326,29 +335,31 @@ def clean(seed: int) -> Trace:
                 path = f"/{dice.choice('abcdef')}{step}/{dice.randint(1, 99)}"
                 spans.append(made("placeholder", child, own))
                 peer = f"s{depth + 1}"
-                now = serve(child, start + dice.uniform(0.3, 1.5), depth + 1, peer) + dice.uniform(0.3, 1.5)
+                now = serve(child, start + slow * dice.uniform(0.3, 1.5), depth + 1, peer) + slow * dice.uniform(
+                    0.3, 1.5
+                )
                 tags = {"http.method": "GET", "http.url": f"http://{peer}{path}"}
                 spans[child - 1] = made(
                     "GET", child, own, at=start, took=now - start, service=service, kind="client", tags=tags
                 )
             elif kind == "work":
-                now += dice.uniform(0.5, 5)
+                now += slow * dice.uniform(0.5, 5)
                 spans.append(made(f"work {step}", child, own, at=start, took=now - start, service=service))
             else:
-                now += dice.lognormvariate(1, 0.7)
+                now += slow * dice.lognormvariate(1, 0.7)
                 tags = (
                     {"db.system": "redis", "db.statement": f"GET k{step}:{dice.randint(1, 99)}"}
                     if kind == "redis"
                     else {
                         "db.system": "postgresql",
-                        "db.statement": f"SELECT c{step} FROM t{step} WHERE id = {dice.randint(1, 99)}",
-                    }  # noqa: S608
+                        "db.statement": BY_ID.format(step, dice.randint(1, 99)),
+                    }
                 )
                 spans.append(
                     made(kind, child, own, at=start, took=now - start, service=service, kind="client", tags=tags)
                 )
-            now += dice.uniform(0.1, 1)
-        now += dice.uniform(0.2, 2)
+            now += slow * dice.uniform(0.1, 1)
+        now += slow * dice.uniform(0.2, 2)
         spans[own - 1] = made(f"serve {depth}", own, parent, at=at, took=now - at, service=service, kind="server")
         return now
 
@@ -365,7 +376,7 @@ def test_clean_traces_raise_few_alarms() -> None:
             alarms.update({one.rule for one in found})
             assert all(one.severity == "note" for one in found)
     # Calls in a row for different things are what such a trace is made of: the rule says that it guesses.
-    assert alarms.pop("could-be-parallel", 0) <= 300 * 0.15
+    assert alarms.pop("could-be-parallel", 0) <= 300 * 0.12
     assert sum(alarms.values()) <= 300 * 0.02
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from ot_bridge.traces.analyse.entry import Entry
+from ot_bridge.traces.fleet.rates import entries_of
 from ot_bridge.traces.model import LogRecord, Span
 from ot_bridge.traces.page.app import PageInfo, page_app
 from ot_bridge.traces.receive.inbox import Counts
@@ -48,6 +50,21 @@ class ListStore:
         found = [row for one in self._traces.values() if _holds(row := _summary(one), query)]
         found.sort(key=lambda row: -row.duration_ns if query.order == "longest" else -row.start_ns)
         return Found(found[query.offset : query.offset + query.limit], len(found))
+
+    def traces(self, query: Query) -> Iterator[Trace]:
+        return (self._traces[row.trace_id] for row in self.search(query).traces)
+
+    def entries(
+        self, *, service: str = "", from_ns: int | None = None, to_ns: int | None = None, limit: int = 200_000
+    ) -> list[Entry]:
+        found = [
+            one
+            for one in entries_of(self._traces.values())
+            if (not service or one.service == service)
+            and (from_ns is None or one.start_ns >= from_ns)
+            and (to_ns is None or one.start_ns < to_ns)
+        ]
+        return sorted(found, key=lambda one: -one.start_ns)[:limit]
 
     def scatter(self, query: Query) -> list[Summary]:
         return [row for one in self._traces.values() if _holds(row := _summary(one), query)]

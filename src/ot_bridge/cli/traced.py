@@ -54,7 +54,7 @@ def show(read: Read, to: Console, *, whole: bool, notes: Sequence[str]) -> None:
     trace, analysis = read
     to.print(Text(_title(read), "bold"), soft_wrap=True)
     libraries = {str(producer(span)) for span in trace.spans}
-    if len(libraries) == 1:
+    if len(libraries) == 1 and libraries != {"unknown"}:
         to.print(Text(f"all spans produced by {_safe(libraries.pop(), to)}", "dim"), soft_wrap=True)
     for note in notes:
         to.print(Text(f"note: {_safe(note, to)}", "yellow"), soft_wrap=True)

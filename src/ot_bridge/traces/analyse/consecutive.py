@@ -21,8 +21,8 @@ MAX_GAP = 0.1
 """Of what two calls took together: with a longer gap something happened between them, perhaps with the answer."""
 MIN_GAIN = 0.1
 """Of the root's duration; less is not worth a change."""
-MIN_GAIN_NS = 20_000_000
-"""Below this starting threads or tasks may cost what it saves."""
+MIN_GAIN_NS = 50_000_000
+"""Below this starting threads or tasks, and the code for it, may cost more than it saves."""
 WRAPPED = 0.8
 """A span of which one child takes so much stands for that child's call."""
 MAX_NAMED = 3

@@ -54,15 +54,12 @@ def _key(reading: Reading, index: int) -> tuple[object, ...]:
 def _groups(reading: Reading) -> Iterator[_Group]:
     trace = reading.trace
     calls = defaultdict[tuple[object, ...], list[int]](list)
-    above = [-1] * len(trace)  # the nearest call above each span
+    keys: list[tuple[object, ...] | None] = []  # of the span if it is a call, else of the nearest call above it
     for index, parent in enumerate(trace.parents):
-        if parent >= 0:
-            above[index] = parent if reading.targets[parent] else above[parent]
-        if reading.targets[index] is None:
-            continue
-        key = _key(reading, index)
+        above = keys[parent] if parent >= 0 else None
+        keys.append(_key(reading, index) if reading.targets[index] else above)
         # A library and the driver below it both report the one call.
-        if above[index] < 0 or _key(reading, above[index]) != key:
+        if reading.targets[index] and (key := keys[index]) is not None and key != above:
             calls[key].append(index)
     ancestry = None
     for members in calls.values():

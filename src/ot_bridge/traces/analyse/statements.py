@@ -320,6 +320,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _VARIABLE_WORD = re.compile(r"(?<![\w.])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\d+)(?!\w)")
 _VERSION = re.compile(r"v\d{1,2}")
 _LONG = 16
+_SHORT = 4
 
 
 def _is_variable(word: str) -> bool:
@@ -329,7 +330,7 @@ def _is_variable(word: str) -> bool:
     if word.isdigit() or _UUID.fullmatch(word) or _HEX.fullmatch(word) or "@" in word or "%" in word:
         return True
     digits = sum(character.isdigit() for character in word)
-    return len(word) >= _LONG or digits * 2 >= len(word)
+    return len(word) >= _LONG or (digits * 2 >= len(word) and len(word) >= _SHORT)
 
 
 def path_template(path: str) -> str:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ot_bridge.traces.page import rules, search, trace
+from ot_bridge.traces.page import compare, operations, rules, search, service_map, tags, trace
 from ot_bridge.traces.page.kept import Kept
 from ot_bridge.traces.page.site import Listening, PageInfo, Site, site
 from ot_bridge.traces.picture.templates import environment, static
@@ -41,7 +41,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-_STATIC = {"view.css": "text/css", "view.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_STATIC = {"fleet.css": "text/css", "view.css": "text/css", "view.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 def page_app(store: Kept, counts: Counts, info: PageInfo) -> ASGIApp:
@@ -60,7 +60,8 @@ def page_app(store: Kept, counts: Counts, info: PageInfo) -> ASGIApp:
     return _WithHeaders(app)
 
 
-_ROUTES: Sequence[BaseRoute] = (*search.ROUTES, *trace.ROUTES, *rules.ROUTES)
+FLEET: Sequence[BaseRoute] = (*service_map.ROUTES, *operations.ROUTES, *compare.ROUTES, *tags.ROUTES)
+_ROUTES: Sequence[BaseRoute] = (*search.ROUTES, *trace.ROUTES, *rules.ROUTES, *FLEET)
 
 
 def _asset(name: str) -> str:

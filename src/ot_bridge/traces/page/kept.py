@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Protocol
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from ot_bridge.traces.analyse.entry import Entry
 from ot_bridge.traces.picture.scatter import Point
 from ot_bridge.traces.store.query import Found, Query
 from ot_bridge.traces.tree import Trace
@@ -28,6 +29,14 @@ class Kept(Protocol):
 
     def search(self, query: Query) -> Found:
         """Return the traces that match."""
+
+    def traces(self, query: Query) -> Iterable[Trace]:
+        """Return the traces that match, each whole."""
+
+    def entries(
+        self, *, service: str = "", from_ns: int | None = None, to_ns: int | None = None, limit: int = ...
+    ) -> Sequence[Entry]:
+        """Return the requests that services were entered by, the newest first."""
 
     def scatter(self, query: Query) -> Sequence[Point]:
         """Return start, duration and errors of those that match, a sample of at most 2,000."""

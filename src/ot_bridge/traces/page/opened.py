@@ -67,12 +67,17 @@ class Shelf:
         self._lock = threading.Lock()
         self._opened: OrderedDict[int, tuple[Hashable, Opened]] = OrderedDict()
 
-    def open(self, trace_id: int) -> Opened | None:
-        """Return a trace with its analysis, None when the store has none of this id."""
+    def open(self, trace_id: int, *, as_it_was: bool = False) -> Opened | None:
+        """Return a trace with its analysis, None when the store has none of this id.
+
+        Args:
+            trace_id: the whole id.
+            as_it_was: the trace as it is open will do: a part of a page goes with the rest of it.
+        """
         version = self._store.version()
         with self._lock:
             held = self._opened.get(trace_id)
-        if held is not None and held[0] == version:
+        if held is not None and (as_it_was or held[0] == version):
             opened = held[1]
         else:
             trace = self._store.trace(trace_id)
@@ -83,7 +88,7 @@ class Shelf:
             else:
                 opened = Opened(trace, time.time_ns() if held else 0)
         with self._lock:
-            self._opened[trace_id] = (version, opened)
+            self._opened[trace_id] = (held[0] if as_it_was and held else version, opened)
             self._opened.move_to_end(trace_id)
             while len(self._opened) > _KEPT:
                 self._opened.popitem(last=False)

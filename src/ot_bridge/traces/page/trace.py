@@ -73,15 +73,17 @@ class _PageAddresses(NamedTuple):
 def _open(request: Request) -> Opened | Response:
     """Find the trace that an address names by its id, or by the beginning or the lower half of it."""
     here, name = site(request), request.path_params["id"].lower()
-    found = list(here.store.ids(name)) if _ID.fullmatch(name) else []
-    if not found and len(name) == 32 and _ID.fullmatch(name):
-        found = list(here.store.ids(name[16:]))
+    found = list[int]()
+    if _ID.fullmatch(name):
+        # Some write an id without the zeros that it begins with, some know the lower half of it alone.
+        forms = dict.fromkeys((name, name.zfill(16), name.zfill(32), name[16:] or name))
+        found = next((ids for form in forms if (ids := list(here.store.ids(form)))), [])
     if len(found) > 1 and (exact := [one for one in found if trace_hex(one) == name]):
         found = exact
     if len(found) > 1:
         near = [(f"/trace/{trace_hex(one)}", trace_hex(one)) for one in found[:50]]
         return here.problem(request, 300, "Several traces", f"Several ids begin with {name}.", near=near)
-    opened = here.shelf.open(found[0]) if found else None
+    opened = here.shelf.open(found[0], as_it_was="part" in request.query_params) if found else None
     if opened is None:
         text = f"The store has no trace {name[:40]}. It may not have arrived yet, or may have been removed for space."
         return here.problem(request, 404, "No such trace", text)
@@ -130,9 +132,7 @@ def _trace(request: Request) -> Response:
 def _drawing(opened: Opened, view: View) -> Drawing:
     aligned = view.times == "aligned"
     findings = () if aligned else opened.analysis.findings
-    return Drawing(
-        opened.picture(aligned=aligned), view, _PageAddresses(view), findings, opened.moved if aligned else {}
-    )
+    return Drawing(opened.picture(aligned=aligned), view, _PageAddresses(view), findings, opened.moved)
 
 
 def _known(view: View, opened: Opened) -> tuple[View, Sequence[str]]:

@@ -14,8 +14,9 @@ from ot_bridge.traces.picture.details import Details, details
 from ot_bridge.traces.picture.lines import Line, is_summary, lines
 from ot_bridge.traces.picture.overview import Overview, overview
 from ot_bridge.traces.picture.picture import Picture
+from ot_bridge.traces.picture.templates import clock, offset
 from ot_bridge.traces.picture.view import View
-from ot_bridge.traces.words import duration, plural
+from ot_bridge.traces.words import plural
 
 __all__ = ["DEEPEST", "Addresses", "Drawing", "Row"]
 
@@ -163,11 +164,20 @@ class Drawing:
             marks=self._marks(index) if single else self._run_marks(line),
             match=single and index in self._matching,
             here=single and key == self.view.at,
-            details=details(picture, index) if single and key in self._details else None,
+            details=self._detail(index) if single and key in self._details else None,
             address=self._addresses.details(key) if single else self._addresses.fold(line),
             fold=self._addresses.fold(line),
             source=self._addresses.at(source_key) if source_key else "",
         )
+
+    def _detail(self, index: int) -> Details:
+        found = details(self.picture, index)
+        shift = self._moved.get(self.picture.keys[index], 0)
+        if not shift:
+            return found
+        start = found.span.start_ns - (shift if self.view.times == "aligned" else 0)
+        times = [("Recorded start", f"{clock(start)} UTC"), ("Aligned start", f"{clock(start + shift)} UTC")]
+        return found._replace(facts=[*times, ("Its clock", f"put right by {offset(shift)}"), *found.facts])
 
     def _name(self, line: Line) -> str:
         if line.what == "run":
@@ -191,9 +201,8 @@ class Drawing:
                 (f"dropped {sum(span.dropped)}", "attributes, events or links that the sender's limits dropped")
             )
         if shift := self._moved.get(self.picture.keys[index]):
-            marks.append(
-                (f"aligned {'+' if shift > 0 else ''}{duration(shift)}", "its clock is off: drawn so much later")
-            )
+            word = "aligned" if self.view.times == "aligned" else "clock off"
+            marks.append((f"{word} {offset(shift)}", "what its clock is behind the root's by all its calls"))
         return marks
 
     def _run_marks(self, line: Line) -> Sequence[tuple[str, str]]:

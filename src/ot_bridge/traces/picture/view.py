@@ -94,6 +94,7 @@ class View:
             ("at", other.at),
             ("row", str(other.row) if other.row else ""),
         ]
+        # A lone "?" is an address too, and a link to it is one to the page itself.
         return "?" + urlencode([(name, value) for name, value in pairs if value], safe=",~")
 
     def toggled(self, name: str, key: str) -> str:

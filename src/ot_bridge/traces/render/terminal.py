@@ -246,7 +246,7 @@ class Drawing:
             ]
         )
         if depth > self._deepest:
-            label.insert(0, (f"(level {number(depth)}) ", "dim"))
+            label.insert(0, (f"(level {number(self._trace.depths[row.span])}) ", "dim"))
         if row.levels:
             label.append((f"  ({plural(row.levels, 'level')} left out above)", "dim"))
         above = trace.parents[row.span]

@@ -3,7 +3,6 @@
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
-const gentle = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
 
 // ---- Light and dark ----
 
@@ -62,6 +61,7 @@ function measure(spacer) { spacer.style.height = `${spacer.dataset.count * heigh
 function watch(part) {
   // One tab stop: the line that has the focus. Its links are reached by keys.
   for (const link of $$(".row a", part)) link.tabIndex = -1;
+  for (const row of $$(".row:not(.heads .row, [tabindex])", part)) row.tabIndex = -1;
   for (const spacer of $$(".spacer", part)) { measure(spacer); seen?.observe(spacer); }
 }
 
@@ -72,9 +72,13 @@ async function get(query) {
 }
 
 // Loads what is in sight of a spacer, and leaves smaller spacers around it.
-async function fill(spacer) {
-  if (spacer.dataset.busy) return;
-  spacer.dataset.busy = "1";
+const filling = new WeakMap();
+function fill(spacer) {
+  if (!filling.has(spacer)) filling.set(spacer, load(spacer).finally(() => filling.delete(spacer)));
+  return filling.get(spacer);
+}
+
+async function load(spacer) {
   const first = Number(spacer.dataset.first), count = Number(spacer.dataset.count), one = height();
   const top = Math.floor(-spacer.getBoundingClientRect().top / one) - 40;
   const skip = Math.max(0, Math.min(top, count - COUNT));
@@ -100,7 +104,6 @@ async function fill(spacer) {
     for (const part of parts) part.matches(".spacer") ? seen.observe(part) : watch(part);
     release();
   } catch (problem) {
-    delete spacer.dataset.busy;
     say(`The lines did not load: ${problem.message}`);
   }
 }
@@ -170,7 +173,7 @@ async function swap(address, { push = true } = {}) {
   old.replaceWith(fresh);
   watch(fresh);
   for (const button of $$("[data-help]", fresh)) button.hidden = false;
-  if (push) history.pushState(null, "", fresh.dataset.base + (fresh.dataset.query || location.pathname.slice(0, 0)) + "");
+  if (push) history.pushState(null, "", fresh.dataset.base + fresh.dataset.query);
   const wanted = fresh.dataset.at && document.getElementById(`s-${fresh.dataset.at}`);
   const same = anchor && document.getElementById(`s-${anchor.key}`);
   const moves = url.searchParams.has("go") || hash;
@@ -199,6 +202,10 @@ function detailsInFile(row, open) {
   const detail = document.getElementById(`d-${keyOf(row)}`);
   if (detail) detail.classList.toggle("open", open ?? !detail.classList.contains("open"));
 }
+
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches(".chunk > .row") && event.target !== current()) point(event.target, { focus: false, scroll: false });
+});
 
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
@@ -294,7 +301,7 @@ async function poll() {
 
 if ($("#results") || $("[data-waiting]")) {
   live(false);
-  setInterval(poll, Number(root.dataset.poll) || 2000);
+  setInterval(poll, 2000);
   $(".search [name='service']")?.addEventListener("change", async (event) => {
     const answer = await fetch(`/names?service=${encodeURIComponent(event.target.value)}`);
     const names = answer.ok ? await answer.json() : [];
