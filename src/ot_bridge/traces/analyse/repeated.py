@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ot_bridge.traces.analyse.ancestry import Ancestry
-from ot_bridge.traces.analyse.finding import Finding
+from ot_bridge.traces.analyse.finding import Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.runs import MIN_RUN, Run, most_at_once, sibling_runs
 from ot_bridge.traces.analyse.where_time_went import share
@@ -26,7 +26,6 @@ MANY_CALLS = 20
 """So many are worth a look however short they are: their number grows with the data."""
 FAILED_SHARE = 0.5
 """When so many of them failed they are attempts, see `timeouts-and-retries`."""
-MAX_FINDINGS = 10
 
 
 class _Group(NamedTuple):
@@ -43,7 +42,7 @@ def repeated_calls(reading: Reading) -> Sequence[Finding]:
     for group in _without_consequences(reading.trace, list(_groups(reading))):
         found[_key(reading, group.members[0])].append(group)
     ranked = sorted(found.values(), key=lambda groups: (-sum(one.path_ns for one in groups), groups[0].members))
-    return [_finding(reading, groups) for groups in ranked[:MAX_FINDINGS]]
+    return at_most([_finding(reading, groups) for groups in ranked])
 
 
 def _key(reading: Reading, index: int) -> tuple[object, ...]:

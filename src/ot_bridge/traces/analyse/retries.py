@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from ot_bridge.traces.analyse.finding import Certainty, Finding
+from ot_bridge.traces.analyse.finding import Certainty, Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.timeouts import Timeout, timeout
 from ot_bridge.traces.analyse.where_time_went import share
@@ -23,7 +23,6 @@ GROWING = 1.5
 """Pauses grow when each is so many times the one before, as with exponential backoff."""
 EARLY = 1.02
 """A server that worked so many times as long as its client waited was left by it."""
-MAX_FINDINGS = 10
 MAX_NAMED = 5
 _RESENT = ("http.request.resend_count", "http.resend_count", "http.retry_count")
 
@@ -78,7 +77,7 @@ def timeouts_and_retries(reading: Reading) -> Sequence[Finding]:
     tried = {index for chain in chains for index in chain.spans}
     found += _timeouts(reading, ended, tried)
     found.sort(key=lambda one: -float(one.numbers["total_ns"]))
-    return found[:MAX_FINDINGS]
+    return at_most(found)
 
 
 def _retried(reading: Reading, chain: Chain, ended: Mapping[int, Timeout]) -> Finding:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from ot_bridge.traces.analyse.blocking import blocking_children
 from ot_bridge.traces.analyse.clock import same_clock
 from ot_bridge.traces.analyse.critical_path import Section
-from ot_bridge.traces.analyse.finding import Certainty, Finding
+from ot_bridge.traces.analyse.finding import Certainty, Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.self_time import Interval, length, union
 from ot_bridge.traces.analyse.where_time_went import share
@@ -52,7 +52,7 @@ def unexplained_time(reading: Reading) -> Sequence[Finding]:
             found += between
         elif reading.path.own_ns.get(index, 0) >= limit:
             found += _own(reading, index, sections[index], limit)
-    return sorted(found, key=lambda one: -float(one.numbers["unexplained_ns"]))
+    return at_most(sorted(found, key=lambda one: -float(one.numbers["unexplained_ns"])))
 
 
 def _call(reading: Reading, index: int, limit: float) -> list[Finding] | None:
