@@ -96,7 +96,7 @@ def _finding(reading: Reading, parent: int, calls: Sequence[int]) -> Finding:
     return Finding(
         rule=KEY,
         text=(
-            f"{spans[parent].title} made {plural(len(calls), 'call')} one after the other, {and_(named)}, for"
+            f"{line(spans[parent].title)} made {plural(len(calls), 'call')} one after the other, {and_(named)}, for"
             f" {duration(total)}: side by side they would take up to {duration(gain)} less, if none needs the answer of"
             " another."
         ),

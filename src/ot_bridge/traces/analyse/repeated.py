@@ -138,9 +138,9 @@ def _finding(reading: Reading, groups: Sequence[_Group]) -> Finding:
     longest = max(members, key=lambda index: (trace.spans[index].duration_ns, -index))
     saving = reading.savings.of_all(index for index in members if index != longest)
     words = [
-        f"{first.service} asked {number(len(members))} times for {label!r}",
+        f"{line(first.service)} asked {number(len(members))} times for {label!r}",
         f"with the same values{' each time' if len(members) > 1 else ''}" if identical else "",
-        f"under {trace.spans[worst.top].title}" if worst.top >= 0 else "",
+        f"under {line(trace.spans[worst.top].title)}" if worst.top >= 0 else "",
         "in sequence" if at_once == 1 else f"up to {number(at_once)} at once",
         f"after {plural(1, 'call')} for {line(source)!r}" if source and not identical else "",
     ]

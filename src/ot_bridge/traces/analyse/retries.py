@@ -99,7 +99,7 @@ def _retried(reading: Reading, chain: Chain, ended: Mapping[int, Timeout]) -> Fi
     return Finding(
         rule=KEY,
         text=(
-            f"{first.service} tried {line(first.name)!r} {plural(len(spans), 'time')} in {duration(total)}, with"
+            f"{line(first.service)} tried {line(first.name)!r} {plural(len(spans), 'time')} in {duration(total)}, with"
             f" {waits}, {outcome}{f'; {how}' if how else ''}."
         ),
         certainty=certainty,
@@ -137,8 +137,8 @@ def _storms(reading: Reading, chains: Sequence[Chain]) -> Iterator[Finding]:
         yield Finding(
             rule=KEY,
             text=(
-                f"Retries multiply: {spans[0].service} tried {line(spans[0].name)!r} {plural(len(spans), 'time')}, and"
-                f" below that {deep.service} tried {line(deep.name)!r} {plural(count, 'time')}."
+                f"Retries multiply: {line(spans[0].service)} tried {line(spans[0].name)!r} {plural(len(spans), 'time')},"
+                f" and below that {line(deep.service)} tried {line(deep.name)!r} {plural(count, 'time')}."
             ),
             certainty="likely",
             severity="warning",
@@ -170,12 +170,12 @@ def _timeouts(reading: Reading, ended: Mapping[int, Timeout], tried: set[int]) -
         server = _left_behind(reading, index)
         how = f" ({why.sign})" if why else ""
         waiting = f", waiting for {why.phase}" if why and why.phase else ""
-        text = f"{span.title} was ended by a timeout after {duration(span.duration_ns)}{how}{waiting}"
+        text = f"{line(span.title)} was ended by a timeout after {duration(span.duration_ns)}{how}{waiting}"
         if server is not None:
             other = trace.spans[server]
             text = (
-                f"{span.title} gave up after {duration(span.duration_ns)}{how}, while {other.title} worked for"
-                f" {duration(other.duration_ns)}"
+                f"{line(span.title)} gave up after {duration(span.duration_ns)}{how}, while {line(other.title)} worked"
+                f" for {duration(other.duration_ns)}"
             )
         more = f"; {plural(len(members) - 1, 'more span')} like it" if len(members) > 1 else ""
         yield Finding(
