@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge.traces.analyse import analyse
@@ -24,6 +24,9 @@ from ot_bridge.traces.analyse.where_time_went import where_time_went
 from ot_bridge.traces.model import Event, LogRecord, Resource, Scope, Span
 from ot_bridge.traces.tree import Trace
 from traces_made import MS, NOON, TRACE_ID, made, trace
+
+# Nobody is asked to be quick: the machine may have other work.
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 RULES: Sequence[Find] = (
     where_time_went,
@@ -418,6 +421,7 @@ HOSTILE = st.lists(
 )
 
 
+@CALM
 @given(HOSTILE)
 def test_no_spans_break_a_rule_about_time(spans: list[Span]) -> None:
     found = Trace(spans)

@@ -137,8 +137,9 @@ def _storms(reading: Reading, chains: Sequence[Chain]) -> Iterator[Finding]:
         yield Finding(
             rule=KEY,
             text=(
-                f"Retries multiply: {line(spans[0].service)} tried {line(spans[0].name)!r} {plural(len(spans), 'time')},"
-                f" and below that {line(deep.service)} tried {line(deep.name)!r} {plural(count, 'time')}."
+                f"Retries multiply: {line(spans[0].service)} tried {line(spans[0].name)!r}"
+                f" {plural(len(spans), 'time')}, and below that {line(deep.service)} tried"
+                f" {line(deep.name)!r} {plural(count, 'time')}."
             ),
             certainty="likely",
             severity="warning",
