@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class Retained(NamedTuple):
 
     Attributes:
         spans: that were deleted with their traces.
-        more: whether there is more to delete now.
+        more: whether there may be more to delete now.
         renumbered: whether names, scopes or resources were deleted, so that their numbers may be given to others.
     """
 
@@ -36,16 +37,15 @@ class Retained(NamedTuple):
 def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) -> Retained:
     """Delete one step of what is too much, in a transaction of its own."""
     oldest = now_ns - int(retention.max_age_s * 1e9)
-    over_spans, over_bytes = held_spans(connection) - retention.max_spans, used_bytes(connection) - retention.max_bytes
-    doomed, spans, more = list[tuple[int, bytes]](), 0, False
+    held, used = held_spans(connection), used_bytes(connection)
+    over_bytes = used - retention.max_bytes
+    too_many = max(held - retention.max_spans, math.ceil(held * over_bytes / used) if over_bytes > 0 else 0)
+    doomed, spans = list[tuple[int, bytes]](), 0
     horizon = oldest
     for trace, trace_id, count, came in connection.execute(
         "SELECT id, trace_id, spans, came FROM traces ORDER BY id LIMIT ?", (_STEP_TRACES,)
     ):
-        if not (came < oldest or spans < over_spans or over_bytes > 0):
-            break
-        if spans >= _STEP_SPANS:
-            more = True
+        if spans >= _STEP_SPANS or (came >= oldest and spans >= too_many):
             break
         doomed.append((trace, trace_id))
         spans += count
@@ -73,7 +73,7 @@ def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) ->
         connection.execute("ROLLBACK")
         raise
     _give_back(connection)
-    return Retained(spans, more or len(doomed) == _STEP_TRACES or logs, renumbered)
+    return Retained(spans, more=True, renumbered=renumbered)
 
 
 def held_spans(connection: sqlite3.Connection) -> int:

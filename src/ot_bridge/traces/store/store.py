@@ -133,7 +133,7 @@ class Store:
                     break
 
     def tidy(self, *, now_ns: int | None = None) -> bool:
-        """Delete one step of what is too much, and return whether there is more."""
+        """Delete one step of what is too much, and return whether there may be more."""
         with self._writing() as sink:
             done = retain(sink.sql, self.retention, time.time_ns() if now_ns is None else now_ns)
             if done.renumbered:
