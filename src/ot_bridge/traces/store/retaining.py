@@ -25,7 +25,7 @@ class Retained(NamedTuple):
 
     Attributes:
         spans: that were deleted with their traces.
-        more: whether there may be more to delete now.
+        more: whether there may be more to delete, or to give back to the disk, now.
         renumbered: whether names, scopes or resources were deleted, so that their numbers may be given to others.
     """
 
@@ -56,7 +56,7 @@ def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) ->
     first_log = connection.execute("SELECT received FROM logs ORDER BY id LIMIT 1").fetchone()
     logs = first_log is not None and first_log[0] < horizon
     if not doomed and not logs:
-        return Retained(0, more=False, renumbered=False)
+        return Retained(0, more=_give_back(connection), renumbered=False)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for trace, trace_id in doomed:
@@ -92,10 +92,13 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _give_back(connection: sqlite3.Connection) -> None:
+def _give_back(connection: sqlite3.Connection) -> bool:
+    """Give some free pages back to the disk, and return whether there were enough of them."""
     free = _pragma(connection, "freelist_count")
-    if free > _STEP_PAGES and free > _pragma(connection, "page_count") // _FREE_SHARE:
-        connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+    if free <= max(_STEP_PAGES, _pragma(connection, "page_count") // _FREE_SHARE):
+        return False
+    connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+    return True
 
 
 def _delete(connection: sqlite3.Connection, trace: int, trace_id: bytes) -> None:
