@@ -13,15 +13,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
-from ot_bridge.demo.jaeger import decode_packet
+from ot_bridge.traces.formats.jaeger_thrift import decode_packet
 
 __all__ = ["Receiver", "receiving"]
 
@@ -112,8 +113,11 @@ def _taken(bodies: list[bytes]) -> list[bytes]:
 
 
 def _in_request(body: bytes) -> int:
-    found = ExportTraceServiceRequest.FromString(body)
-    return sum(len(scope.spans) for resource in found.resource_spans for scope in resource.scope_spans)
+    return _spans(ExportTraceServiceRequest.FromString(body).resource_spans)
+
+
+def _spans(batches: Iterable[ResourceSpans]) -> int:
+    return sum(len(scope.spans) for resource in batches for scope in resource.scope_spans)
 
 
 _running: list[Any] = []
@@ -130,7 +134,7 @@ def main() -> None:
     for _ in sys.stdin:
         time.sleep(0.02)
         spans = sum(map(_in_request, _taken(requests)))
-        print(spans + sum(len(decode_packet(packet).spans) for packet in _taken(packets)), flush=True)
+        print(spans + sum(_spans(decode_packet(packet).batches) for packet in _taken(packets)), flush=True)
 
 
 if __name__ == "__main__":

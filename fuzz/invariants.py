@@ -5,7 +5,8 @@ An input is a first line that says who reads it, and then what is read:
 - ``http``, ``text``, ``bytes``: lines ``name: value``, as HTTP_HEADERS, as TEXT_MAP, as HTTP_HEADERS in bytes;
 - ``explain``: the same, for :func:`ot_bridge.explain.explain` and what the command prints;
 - ``capture``: what ``ot-bridge explain`` takes on stdin;
-- ``binary``: Jaeger's BINARY carrier.
+- ``binary``: Jaeger's BINARY carrier;
+- ``packet``, ``batch``, ``zipkin``, ``otlp`` and what begins so: what receivers of spans take, see ``received.py``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from received import RECEIVERS, check_received
 from rich.console import Console
 
 from ot_bridge import telemetry
@@ -32,7 +34,7 @@ from ot_bridge.propagator import MixedFleetPropagator, Reading
 __all__ = ["MAX_LENGTH", "MODES", "check"]
 
 MAX_LENGTH: Final = 8192
-MODES: Final = (b"http", b"text", b"bytes", b"explain", b"capture", b"binary")
+MODES: Final = (b"http", b"text", b"bytes", b"explain", b"capture", b"binary", *RECEIVERS)
 
 _is_token: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _unsafe: Final = re.compile(r"[\r\n\0]").search
@@ -47,7 +49,9 @@ Items = list[tuple[object, object]]
 def check(data: bytes) -> None:
     """Read an input. Raises AssertionError, or whatever a decoder raises, when something does not hold."""
     mode, _, body = data[:MAX_LENGTH].partition(b"\n")
-    if mode == b"binary":
+    if mode in RECEIVERS:
+        check_received(mode, body)
+    elif mode == b"binary":
         _check_binary(body)
     elif mode == b"capture":
         _check_capture(body)

@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "ot_bridge"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # The tools have dependencies of their own, and start servers and exporters.
-TOOLS = ("cli", "demo", "matrix")
+TOOLS = ("cli", "demo", "matrix", "traces")
 # Imported by opentelemetry-instrument alone, which brings what it needs; by each Python under `ot-bridge run`.
 FOR_OTHERS = ("instrumentor", "sitecustomize")
 PURE = (
@@ -70,7 +70,21 @@ def test_only_otlp_imports_exporters() -> None:
         for name in imports_of(module)
         if name.startswith(("opentelemetry.exporter", "grpc", "requests"))
     }
-    assert importing - set(TOOLS) == {"otlp"}
+    # traces receives by gRPC, and asks backends.
+    assert importing - {*TOOLS, "traces"} == {"otlp"}
+
+
+def test_traces_never_touches_the_runtime() -> None:
+    allowed = ("ot_bridge.errors", "ot_bridge.traces", "ot_bridge.version")
+    found = {
+        name
+        for module in MODULES
+        if part_of(module) == "traces"
+        for name in imports_of(module)
+        if name.startswith(("ot_bridge", "opentracing", "opentelemetry.sdk", "opentelemetry.exporter"))
+        and not name.startswith(allowed)
+    }
+    assert found == set()
 
 
 def test_exporters_are_imported_where_they_are_chosen() -> None:
@@ -93,7 +107,7 @@ def test_core_needs_its_declared_packages_and_nothing_else() -> None:
     third_party = {
         name.partition(".")[0]
         for module in MODULES
-        if part_of(module) not in TOOLS
+        if part_of(module) not in (*TOOLS, "traces")
         for name in imports_of(module)
         if name.partition(".")[0] not in {*sys.stdlib_module_names, "ot_bridge", "__future__", "sitecustomize"}
     }

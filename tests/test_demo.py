@@ -21,7 +21,8 @@ from tests.collectors import Arrival, http_collector
 
 from ot_bridge.demo import services
 from ot_bridge.demo.node import NoNode, find_node
-from ot_bridge.demo.spans import records
+from ot_bridge.traces.instrumentation import producer
+from ot_bridge.traces.otlp import spans as read_spans
 
 COMMAND = (sys.executable, "-m", "ot_bridge.cli", "demo")
 LIMIT_S = 60
@@ -35,7 +36,7 @@ class Run(NamedTuple):
     def rows(self) -> list[str]:
         """The span rows of the tree: guides off, columns split."""
         lines = (re.sub(r"^[│├└─ ]+", "", line).strip() for line in self.out.splitlines())
-        return [re.sub(r" {2,}", " | ", line) for line in lines if re.search(r" (ms|s) {2,}", line)]
+        return [re.sub(r" {2,}", " | ", line) for line in lines if re.search(r" (us|ms|s) {2,}", line)]
 
 
 def run(*arguments: str, **environment: str) -> Run:
@@ -65,7 +66,7 @@ def test_checkout_is_one_whole_trace(whole: tuple[Run, list[Arrival]]) -> None:
 
 
 def test_tree_shows_what_made_each_span_and_what_carried_each_hop(whole: tuple[Run, list[Arrival]]) -> None:
-    rows = [re.sub(r"\| [\d.]+ m?s", "| T", re.sub(r"ot_bridge \S+", "ot_bridge", row)) for row in whole[0].rows()]
+    rows = [re.sub(r"\| [\d.]+ [mu]?s", "| T", re.sub(r"ot_bridge \S+", "ot_bridge", row)) for row in whole[0].rows()]
     native = next(row.split(" | ")[2] for row in rows if row.startswith("payment-gateway"))
     assert native.startswith("opentelemetry-python 1.")
     assert rows == [
@@ -86,12 +87,13 @@ def test_tree_shows_what_made_each_span_and_what_carried_each_hop(whole: tuple[R
     ]
 
 
-def test_failing_span_baggage_and_skipped_service_are_named(whole: tuple[Run, list[Arrival]]) -> None:
+def test_cause_baggage_and_skipped_service_are_named(whole: tuple[Run, list[Arrival]]) -> None:
     text = " ".join(whole[0].out.split())
     assert re.search(
-        r"failing span: payment-service 'POST /charges', after \d+ ms, with ReadTimeout: .*timed out", text
+        r"why it failed: payment-gateway did not answer in time: payment-service 'POST /charges' gave up after \d+ ms "
+        r"\(ReadTimeout\), while payment-gateway 'POST /charges' took \d+ ms, \d+ ms of it in 'ask the bank'",
+        text,
     )
-    assert "payment-gateway 'POST /charges' was still at work" in text
     assert "shipping-service skipped: the payment failed" in text
     assert text.count("baggage.customer-tier=gold member") == 6
 
@@ -103,9 +105,9 @@ def test_missing_node_is_said_in_one_line_and_is_no_error(whole: tuple[Run, list
 
 def test_endpoint_gets_the_spans_of_every_tracer(whole: tuple[Run, list[Arrival]]) -> None:
     done, (arrival,) = whole
-    spans = records(arrival.request.resource_spans)
+    spans = read_spans(arrival.request.resource_spans)
     assert len({span.trace_id for span in spans}) == 1
-    assert {span.library for span in spans} == {"ot_bridge", "jaeger-client", "opentelemetry-python"}
+    assert {producer(span).library for span in spans} == {"ot_bridge", "jaeger-client", "opentelemetry-python"}
     assert f"sent {len(spans)} spans to" in done.out
 
 
@@ -215,9 +217,11 @@ def test_kept_shop_answers_the_curl_line_and_closes_on_ctrl_c() -> None:
             seen = _until(lines, r"^  curl ")
             words = shlex.split(seen[-1])
             body = json.loads(words[words.index("-d") + 1])
+            (page,) = re.findall(r"on the page: (\S+)", "".join(_until(lines, "on the page")))
             answer = requests.post(words[words.index("POST") + 1], json=body, timeout=LIMIT_S)
             assert answer.json() == {"order": "order-1002", "paid": True, "shipped": True}
             second = "".join(_until(lines, r"hops:"))
+            shown = requests.get(page, timeout=LIMIT_S).text
             shop.send_signal(signal.SIGINT)
             last = shop.stdout.read()
         finally:
@@ -225,6 +229,8 @@ def test_kept_shop_answers_the_curl_line_and_closes_on_ctrl_c() -> None:
     assert re.search(r"shipping-service POST /parcels .* ot_bridge \S+ +uber-trace-id", second)
     assert "log parcel.sent  by=courier" in second
     assert "FAIL" not in second
+    assert "2 traces" in shown
+    assert "order-service" in shown
     assert last.endswith("The shop is closed.\n")
     assert shop.returncode == 0
     pids = [int(pid) for pid in re.findall(r"process (\d+)", "".join(seen))]

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from rich.console import Console
 from tests.demo_records import changed, whole_trace
 
-from ot_bridge.demo.spans import SpanRecord
-from ot_bridge.demo.tree import draw, duration
+from ot_bridge.traces.model import Span
+from ot_bridge.traces.render.details import Details
+from ot_bridge.traces.render.terminal import draw
+from ot_bridge.traces.tree import Trace
 
 
-def drawn(spans: list[SpanRecord], width: int, skipped: dict[str, str] | None = None) -> list[str]:
+def drawn(spans: list[Span], width: int, skipped: dict[str, str] | None = None) -> list[str]:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(draw(spans, width, skipped))
+    console.print(draw(Trace(spans), width, skipped=skipped, shown=Details(times=False)))
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return [line.rstrip() for line in text.splitlines()]
 
@@ -58,13 +59,5 @@ def test_spans_without_their_parent_become_roots() -> None:
 
 
 def test_text_in_square_brackets_is_no_markup() -> None:
-    spans = changed(whole_trace(), 1, operation="[red]buy[/]")
+    spans = changed(whole_trace(), 1, name="[red]buy[/]")
     assert drawn(spans, 110)[1].startswith("shop [red]buy[/]")
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "text"),
-    [(0, "0.0 ms"), (412_345, "0.4 ms"), (41_234_567, "41 ms"), (1_023_000_000, "1.02 s")],
-)
-def test_duration_is_written_as_people_read_it(nanoseconds: int, text: str) -> None:
-    assert duration(nanoseconds) == text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ot_bridge import Settings, telemetry
-from ot_bridge.config import SETTINGS
+from ot_bridge.config import OF_TOOLS, SETTINGS
 from page_code import missing, programs_of
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +68,7 @@ def test_code_runs(block: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_variables_of_the_bridge_are_real(name: str) -> None:
-    known = {setting.env for setting in SETTINGS}
+    known = {setting.env for setting in SETTINGS} | set(OF_TOOLS)
     named = set(re.findall(r"\bOT_BRIDGE_[A-Z_0-9]*[A-Z0-9]\b", READ[name]))
     assert sorted(named - known) == []
 

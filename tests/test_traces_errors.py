@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -379,6 +380,14 @@ def test_an_error_that_nobody_awaited_failed_nothing_else() -> None:
     ]
 
 
+def test_an_error_of_a_task_that_outlived_its_parent_did_not_fail_it() -> None:
+    spans = [made("buy", 1, took=100, status="error"), made("task", 2, 1, at=50, took=300, status="error")]
+    assert [(verdict, names) for verdict, *_, names in told(*spans)] == [
+        ("caused-failure", ["buy"]),
+        ("not-awaited", ["task", "buy"]),
+    ]
+
+
 def test_of_two_failures_the_earlier_one_comes_first_and_the_other_is_a_guess() -> None:
     assert told(
         made("buy", 1, took=100, status="error"),
@@ -461,3 +470,84 @@ def test_every_failed_span_that_no_other_explains_is_in_one_finding_and_a_failed
     assert bool(findings) <= bool(reading.errors)
     if found.root in reading.errors:
         assert errors
+
+
+def test_an_error_does_not_go_through_a_server_whose_client_was_told_of_none() -> None:
+    client = made("call", 2, 1, at=5, took=50, kind="client", tags={"http.status_code": 200})
+    server = made("pay", 3, 2, at=6, took=40, service="bank", kind="server")
+    inside = made("charge", 4, 3, at=7, took=3, service="bank", status="error")
+    found = told(made("buy", 1, took=100, status="error"), client, server, inside)
+    assert [(verdict, names) for verdict, *_, names in found] == [
+        ("caused-failure", ["buy"]),
+        ("handled", ["charge", "pay"]),
+    ]
+
+
+def test_the_frames_of_java_are_read_from_the_top() -> None:
+    def raised(frame: str, at: float) -> Event:
+        return exception("E", "", at, f"E: x\n\tat {frame}\n\tat main(A.java:1)\n")
+
+    def names(first: str, second: str) -> list[list[str]]:
+        spans = [
+            made("buy", 1, took=100, status="error", events=[raised(first, 30)]),
+            made("step", 2, 1, took=50, status="ok"),
+            made("run", 3, 2, status="error", events=[raised(second, 20)]),
+        ]
+        return [names for *_, names in told(*spans)]
+
+    assert names("pay(A.java:7)", "pay(A.java:7)") == [["run", "buy"]]
+    assert names("pay(A.java:7)", "buy(B.java:9)") == [["buy"], ["run", "step"]]
+
+
+def test_without_stack_traces_the_earlier_error_of_two_is_blamed() -> None:
+    assert told(
+        made("buy", 1, took=100, status="error", events=[exception("KeyError", "'a'", 90)]),
+        made("offer", 2, 1, at=5, status="error", events=[exception("Timeout", "t", 9)]),
+        made("reserve", 3, 1, at=20),
+    ) == [("caused-failure", "error", "sure", "shop", ["offer", "buy"])]
+
+
+def test_a_server_that_closes_its_span_a_little_late_was_not_late() -> None:
+    late = {"service": "bank", "kind": "server", "status": "error"}
+    spans = [made("buy", 1, took=100, status="error"), call(2, 1, at=5, took=50)]
+    assert told(*spans, made("pay", 3, 2, at=8, took=49, **late))[0][0] == "caused-failure"
+    assert told(*spans, made("pay", 3, 2, at=8, took=60, **late))[0][0] == "gave-up"
+
+
+@pytest.mark.parametrize("took", [0, -5, 10])
+def test_a_chain_of_5000_calls_is_read_by_every_rule(took: float) -> None:
+    kinds: list[Any] = ["client", "server"]
+    spans = [
+        made(f"s{i}", i + 1, i, took=took, kind=kinds[i % 2], service=f"s{i}", status="error", flags=i)
+        for i in range(5000)
+    ]
+    found = analyse(Trace(spans)).findings
+    assert next(one.severity for one in found if one.rule == "error-origin") == "error"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["shop", "bank", "mail"]), st.booleans()), max_size=25),
+    st.integers(0, 25),
+)
+def test_a_failure_that_is_planted_in_any_tree_is_found_where_it_began(
+    rows: list[tuple[int, str, bool]], place: int
+) -> None:
+    parents, spans = [-1], [made("s0", 1, took=1000)]
+    for number, (above, service, called) in enumerate(rows, 1):
+        parents.append(min(above, number - 1))
+        start, took = (spans[parents[-1]].start_ns - NOON) / MS, spans[parents[-1]].duration_ns / MS
+        kind: Any = "server" if called else "internal"
+        fields: dict[str, Any] = {"at": start + took / 10, "took": took / 2, "service": service, "kind": kind}
+        spans.append(made(f"s{number}", number + 1, parents[-1] + 1, **fields))
+    origin = index = place % len(spans)
+    while index >= 0:
+        spans[index] = replace(spans[index], status="error")
+        index = parents[index]
+    (found,) = origins(*spans)
+    first = trace(*spans).spans[found.spans[0]]
+    assert (first.name, found.verdict, found.severity, found.service) == (
+        f"s{origin}",
+        "caused-failure",
+        "error",
+        spans[origin].service,
+    )

@@ -273,6 +273,19 @@ def test_fields_that_jaeger_does_not_know_are_skipped(protocol: Protocol) -> Non
     ]
 
 
+RECORDED = json.loads((Path(__file__).parent / "vectors" / "thrift.json").read_text(encoding="utf-8"))["cases"]
+
+
+def test_the_recorded_bytes_are_what_thrifts_own_library_writes() -> None:
+    assert {case["id"]: bytes.fromhex(case["hex"]) for case in RECORDED} == {
+        "T01_compact": packet(EVERYTHING, COMPACT),
+        "T02_binary": packet(EVERYTHING, BINARY),
+        "T03_body": body(EVERYTHING),
+        "T04_counting_body": counting_body(7, 1, 2, 3),
+        "T05_zipkin_v1": zipkin_packet([V1], COMPACT),
+    }
+
+
 def test_a_call_that_wants_an_answer_is_taken_like_one_that_does_not() -> None:
     for kind in (1, 4):
         data = packet(EVERYTHING, COMPACT, kind=kind)

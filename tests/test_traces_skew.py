@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ot_bridge.traces.analyse.clock import Clock, clock_of
+from ot_bridge.traces.analyse.clock import Clock, clock_of, same_clock
 from ot_bridge.traces.analyse.reading import read
 from ot_bridge.traces.analyse.skew import Offset, aligned, clock_offsets, clock_skew
 from ot_bridge.traces.model import Link, Resource, Span
@@ -272,3 +272,19 @@ def test_ten_thousand_clocks_are_compared_in_one_pass() -> None:
     found = Trace(spans)
     assert len(clock_offsets([found])) == 5000
     assert clock_skew(read(found))[-1].text == "4,980 other clocks differ by 350 ms or less"
+
+
+def test_a_server_before_its_client_is_sure_and_one_that_ends_after_it_once_is_likely() -> None:
+    def certainties(*spans: Span) -> list[tuple[str, str]]:
+        return [(one.certainty, one.severity) for one in clock_skew(read(trace(*spans)))]
+
+    assert certainties(*call(0, 100, -340, 80)) == [("sure", "warning")]
+    assert certainties(*call(0, 100, 340, 80)) == [("likely", "warning")]
+    assert certainties(*call(0, 100, -340, 80), *call(1000, 100, 1340, 80, first=5)) == [("sure", "note")]
+
+
+def test_two_processes_share_a_clock_only_where_it_is_known() -> None:
+    one, other = on("a", "x", 1), on("a", "y", 2)
+    unknown = [replace(one, resource=Resource()), replace(other, resource=Resource())]
+    assert [same_clock(one, other), same_clock(one, on("b", "z", 3)), same_clock(*unknown)] == [True, False, False]
+    assert same_clock(unknown[0], unknown[0])

@@ -32,9 +32,11 @@ from ot_bridge.redaction.rules import (
     read_value_rule,
 )
 
-__all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "SETTINGS", "Kind", "Setting", "Settings"]
+__all__ = ["DEFAULT_FORMATS", "ENV_PREFIX", "OF_TOOLS", "SETTINGS", "Kind", "Setting", "Settings"]
 
 ENV_PREFIX: Final = "OT_BRIDGE_"
+OF_TOOLS: Final = ("OT_BRIDGE_VIEW_TOKEN",)
+"""Variables of the commands, which a service does not read and does not warn of."""
 DEFAULT_FORMATS: Final = ("jaeger", "tracecontext", "baggage")
 
 _ARGUMENT: Final = "argument"
@@ -678,7 +680,7 @@ def _unknown(name: str, value: object, origin: str) -> ConfigError:
 
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
-    known = [setting.env for setting in SETTINGS]
+    known = [*(setting.env for setting in SETTINGS), *OF_TOOLS]
     for name in environ:
         if name.startswith(ENV_PREFIX) and name not in known:
             near = closest(name, known)

@@ -57,17 +57,27 @@ def _path(program: str) -> Path:
 
 
 def _received(agent: socket.socket) -> list[Span]:
-    from ot_bridge.demo.jaeger import decode_packet
-
     spans: list[Span] = []
     while True:
         try:
             packet = agent.recv(_LARGEST_PACKET)
         except TimeoutError:
             return spans
-        batch = decode_packet(packet)
+        batch = _batch(packet)
         process = {tag.key: _value(tag) for tag in batch.process.tags}
         spans += [_span(span, batch.process.serviceName, process) for span in batch.spans]
+
+
+def _batch(packet: bytes) -> Any:
+    """Read a packet with jaeger-client's own classes: a record has its words."""
+    from jaeger_client.thrift_gen.agent.Agent import emitBatch_args
+    from thrift.protocol.TCompactProtocol import TCompactProtocol
+    from thrift.transport.TTransport import TMemoryBuffer
+
+    protocol, arguments = TCompactProtocol(TMemoryBuffer(packet)), emitBatch_args()
+    protocol.readMessageBegin()
+    arguments.read(protocol)
+    return arguments.batch
 
 
 def _span(span: Any, service: str, process: dict[str, Any]) -> Span:

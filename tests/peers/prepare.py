@@ -112,6 +112,7 @@ ENVIRONMENTS = {
         ),
         "require('jaeger-client'); require('@opentelemetry/sdk-trace-node')",
     ),
+    "axe": Environment("node", ("axe-core@4.14.1",), "require('axe-core')"),
     # A collector in a wheel, which needs the shared library of the interpreter that it was made for: Debian's has one.
     "rotel": Environment(
         "3.11",

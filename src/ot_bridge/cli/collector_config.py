@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ot_bridge.cli.harmless import harmless
 from ot_bridge.collector import (
     DEFAULT_TAIL,
     TARGETS,
@@ -36,6 +35,7 @@ from ot_bridge.environment import VARIABLE
 from ot_bridge.errors import ConfigError
 from ot_bridge.jaeger_config.addresses import host_of
 from ot_bridge.tail_specs import TailRules, read_tail
+from ot_bridge.traces.render.harmless import harmless
 
 __all__ = ["collector_config"]
 

@@ -8,8 +8,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from ot_bridge.cli.harmless import cut, harmless
 from ot_bridge.explain import Explanation, Field, HeaderRead, flag_names
+from ot_bridge.traces.render.harmless import cut, harmless
 
 __all__ = ["show"]
 

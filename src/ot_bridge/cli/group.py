@@ -10,6 +10,8 @@ from ot_bridge.cli.demo import demo
 from ot_bridge.cli.explain import explain
 from ot_bridge.cli.matrix import matrix
 from ot_bridge.cli.run import run
+from ot_bridge.cli.trace import trace
+from ot_bridge.cli.view import view
 from ot_bridge.version import __version__
 
 __all__ = ["cli"]
@@ -27,3 +29,5 @@ cli.add_command(demo)
 cli.add_command(explain)
 cli.add_command(matrix)
 cli.add_command(run)
+cli.add_command(trace)
+cli.add_command(view)

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ot_bridge.cli.harmless import cut, harmless
 from ot_bridge.jaeger_config.printed import MASK, is_secret, shown_value
 from ot_bridge.jaeger_config.result import DEFAULT, Row, Translation
+from ot_bridge.traces.render.harmless import cut, harmless
 
 __all__ = ["show", "why"]
 

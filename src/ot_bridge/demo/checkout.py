@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,10 +17,14 @@ from ot_bridge.demo.fleet import Service, environment, services
 from ot_bridge.demo.forward import forward
 from ot_bridge.demo.launcher import Shop
 from ot_bridge.demo.node import Node, NoNode, find_node
+from ot_bridge.demo.page import page
 from ot_bridge.demo.receiver import Receiver
-from ot_bridge.demo.spans import SpanRecord
-from ot_bridge.demo.tree import draw, duration
-from ot_bridge.demo.verdict import Finding, Story, failing_span, judge, judge_shape
+from ot_bridge.demo.verdict import Finding, Story, cause, judge, judge_shape
+from ot_bridge.traces.model import Span
+from ot_bridge.traces.render.details import Details
+from ot_bridge.traces.render.terminal import draw
+from ot_bridge.traces.tree import Trace
+from ot_bridge.traces.words import duration
 
 __all__ = ["run"]
 
@@ -28,7 +33,7 @@ STORY = Story(
     skipped=("shipping-service",),
     baggage={"customer-tier": "gold member"},
     baggage_seen_by=("inventory-service", "payment-service", "payment-gateway", "notification-service"),
-    fails_in="payment-service",
+    fails_in="payment-gateway",
     logs=("reserved", "bank.answered", "exception", "payment.failed", "shipping.skipped", "message.sent"),
 )
 
@@ -59,14 +64,17 @@ def run(
     found = find_node() if node else NoNode("switched off")
     fleet = services(found if isinstance(found, Node) else None)
     fleet = tuple(replace(one, environment={**one.environment, **changes.get(one.name, {})}) for one in fleet)
-    with Receiver() as receiver, Shop(fleet, environment(receiver.otlp_url, receiver.udp_port)) as shop:
+    with contextlib.ExitStack() as opened:
+        inbox, shown = opened.enter_context(page()) if keep else (None, None)
+        receiver = opened.enter_context(Receiver(inbox, shown))
+        shop = opened.enter_context(Shop(fleet, environment(receiver.otlp_url, receiver.udp_port)))
         _introduce(console, fleet, shop)
         if isinstance(found, NoNode):
             console.print(Text(f"no Node service ({found.reason}): notification-service runs on Python instead", "dim"))
         checkout = shop.address_of(_ENTRY) + "/checkout"
         _post(console, shop, checkout)
 
-        def complete(spans: list[SpanRecord]) -> bool:
+        def complete(spans: list[Span]) -> bool:
             shop.check()
             return all(finding.good for finding in judge(spans, STORY))
 
@@ -104,20 +112,17 @@ def _post(console: Console, shop: Shop, url: str) -> None:
         console.print(Text(f"expected 503 from order-service; its standard error ends with\n{complaints}", "red"))
 
 
-def _show(
-    console: Console, spans: Sequence[SpanRecord], findings: Sequence[Finding], skipped: Mapping[str, str]
-) -> None:
+def _show(console: Console, spans: Sequence[Span], findings: Sequence[Finding], skipped: Mapping[str, str]) -> None:
     width = min(console.width, _WIDEST)
     for trace_id in dict.fromkeys(span.trace_id for span in spans):
-        members = [span for span in spans if span.trace_id == trace_id]
-        took_ns = max(span.start_ns + span.duration_ns for span in members) - members[0].start_ns
-        title = Text.assemble((f"\ntrace {trace_id:032x}", "bold"), f"  {len(members)} spans, {duration(took_ns)}")
-        console.print(title)
-        console.print(draw(members, width, skipped if members[0] is spans[0] else None), width=width)
+        trace = Trace(span for span in spans if span.trace_id == trace_id)
+        title = (f"\ntrace {trace_id:032x}", "bold"), f"  {len(trace)} spans, {duration(trace.duration_ns)}"
+        console.print(Text.assemble(*title))
+        first = trace_id == spans[0].trace_id
+        console.print(draw(trace, width, skipped=skipped if first else None, shown=Details(times=False)), width=width)
     console.print()
-    failed = failing_span(spans)
-    if failed is not None:
-        console.print(_failure(failed, spans), width=width)
+    if found := cause(spans):
+        console.print(Text.assemble(("why it failed: ", "bold red"), found.text), width=width)
         console.print()
     for finding in findings:
         mark = ("ok    ", "bold green") if finding.good else ("FAIL  ", "bold red")
@@ -126,20 +131,11 @@ def _show(
         console.print(line, width=width)
 
 
-def _failure(failed: SpanRecord, spans: Sequence[SpanRecord]) -> Text:
-    text = Text.assemble(("failing span: ", "bold red"), (failed.name, "bold"))
-    text.append(f", after {duration(failed.duration_ns)}, with {failed.message or 'no message'}")
-    for callee in spans:
-        if callee.parent_id == failed.span_id and callee.duration_ns > failed.duration_ns:
-            text.append(f"; {callee.name} was still at work, for {duration(callee.duration_ns)}")
-    return text
-
-
-def _skipped(spans: Sequence[SpanRecord]) -> dict[str, str]:
+def _skipped(spans: Sequence[Span]) -> dict[str, str]:
     """Say of each service that got no request why, as the log of the service that left it out tells it."""
     present = {span.service for span in spans}
     reasons = [
-        event.fields.get("reason") for span in spans for event in span.events if event.name == "shipping.skipped"
+        event.attributes.get("reason") for span in spans for event in span.events if event.name == "shipping.skipped"
     ]
     reason = str(reasons[0]) if reasons else "nobody called it"
     return {service: reason for service in STORY.skipped if spans and service not in present}
@@ -150,12 +146,12 @@ def _forward(console: Console, receiver: Receiver, endpoint: str, since: int) ->
     console.print(Text(f"sent {count} spans to {endpoint}"), soft_wrap=True)
 
 
-def _requests(spans: Sequence[SpanRecord]) -> list[list[SpanRecord]]:
+def _requests(spans: Sequence[Span]) -> list[list[Span]]:
     """Split spans into requests from outside, one trace each.
 
     A trace that did not begin at the entry was cut from another one: then nothing is split, and the verdict says so.
     """
-    traces: dict[int, list[SpanRecord]] = {}
+    traces: dict[int, list[Span]] = {}
     for span in spans:
         traces.setdefault(span.trace_id, []).append(span)
     whole = all(any(span.service == _ENTRY for span in trace) for trace in traces.values())
@@ -166,6 +162,7 @@ def _keep(console: Console, receiver: Receiver, shop: Shop, url: str, endpoint: 
     console.print("\nThe shop stays open until Ctrl-C. A checkout whose bank is quick, so that the parcel is sent:")
     command = f"""curl -X POST {url} -H 'content-type: application/json' -d '{{"bank_s": 0.05}}'"""
     console.print(Text(f"  {command}", "bold"), soft_wrap=True)
+    console.print(Text(f"All its traces are on the page: {receiver.page_url}"), soft_wrap=True)
     try:
         while True:
             since = len(receiver.batches())
@@ -173,7 +170,7 @@ def _keep(console: Console, receiver: Receiver, shop: Shop, url: str, endpoint: 
                 shop.check()
                 time.sleep(0.1)
 
-            def complete(spans: list[SpanRecord]) -> bool:
+            def complete(spans: list[Span]) -> bool:
                 shop.check()
                 return all(finding.good for one in _requests(spans) for finding in judge_shape(one, entry=_ENTRY))
 

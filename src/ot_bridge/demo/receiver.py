@@ -1,105 +1,92 @@
-"""A small collector: OTLP over HTTP as OpenTelemetry sends it, UDP thrift as the Jaeger clients send it.
-
-It keeps what it receives in memory. Protocols: OTLP 1.x `POST /v1/traces`, protobuf, gzip or not; Jaeger agent
-`emitBatch` in compact (jaeger-client for Python) or binary thrift (for Node), both on one UDP port.
-"""
+"""The receivers of `ot-bridge view` on free ports, keeping in memory what arrives: OTLP over HTTP, and Jaeger's UDP."""
 
 from __future__ import annotations
 
-import gzip
-import logging
-import socket
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
-from werkzeug.serving import make_server
-from werkzeug.wrappers import Request, Response
 
-from ot_bridge.demo.jaeger import decode_packet, to_otlp
-from ot_bridge.demo.spans import SpanRecord, records
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+from ot_bridge.traces.model import Span
+from ot_bridge.traces.otlp import spans as read_spans
+from ot_bridge.traces.receive.inbox import Counts, Inbox
+from ot_bridge.traces.receive.ports import Ports
+from ot_bridge.traces.receive.servers import Page, Servers
 
 __all__ = ["Receiver"]
 
-_PROTOBUF = "application/x-protobuf"
-_LARGEST_PACKET = 65536
+_RECEIVED = "spans"
+_CLOSED = dict.fromkeys(Ports._fields)
 
 
 class Receiver:
-    """A collector on two free ports of the loopback, open as long as its `with` block.
+    """A collector on free ports of the loopback, open as long as its `with` block.
+
+    Args:
+        also: gets all that arrives as well.
+        page: makes the page, None for none.
 
     Attributes:
         otlp_url: for `OTEL_EXPORTER_OTLP_ENDPOINT`.
         udp_port: for `JAEGER_AGENT_PORT`, whatever thrift protocol the client speaks.
+        page_url: where the page is; `""` without one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, also: Inbox | None = None, page: Page | None = None) -> None:
         self._changed = threading.Condition()
         self._batches: list[ResourceSpans] = []
-        self._problems: list[str] = []
         self._last_arrival_s = time.monotonic()
-        self._closing = False
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._http = make_server("127.0.0.1", 0, self._application, threaded=True)
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
-        self.otlp_url = f"http://127.0.0.1:{self._http.server_port}"
-        self.udp_port: int = self._udp.getsockname()[1]
-        self._threads = [
-            threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True),
-            threading.Thread(target=self._listen, daemon=True),
-        ]
+        self._also = also
+        self._counts = Counts()
+        ports = Ports(**{**_CLOSED, "otlp_http": 0, "jaeger_compact": 0, "page": 0})
+        self._servers = Servers(self, self._counts, ports=ports, page=page)
+        self.otlp_url = self.page_url = ""
+        self.udp_port = 0
 
     def __enter__(self) -> Receiver:
-        for thread in self._threads:
-            thread.start()
+        ports = self._servers.__enter__().ports
+        self.otlp_url, self.udp_port = f"http://127.0.0.1:{ports.otlp_http}", ports.jaeger_compact or 0
+        self.page_url = f"http://127.0.0.1:{ports.page}" if ports.page else ""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._closing = True
-        # wakes the listener, which a close alone would not
-        self._udp.sendto(b"", self._udp.getsockname())
-        for thread in self._threads:
-            thread.join()
-        self._udp.close()
+        self._servers.__exit__(kind, error, tb)
+
+    def put(self, batches: Sequence[ResourceSpans], logs: Sequence[ResourceLogs] = ()) -> bool:
+        """Take what arrived: it is the servers' inbox."""
+        with self._changed:
+            self._batches += batches
+            self._last_arrival_s = time.monotonic()
+            self._changed.notify_all()
+        return self._also is None or self._also.put(batches, logs)
 
     def batches(self, since: int = 0) -> list[ResourceSpans]:
         """Return what arrived, in OTLP's form, without the first `since` batches."""
         with self._changed:
             return self._batches[since:]
 
-    def spans(self, since: int = 0) -> list[SpanRecord]:
-        """Return the spans that arrived, without those of the first `since` batches."""
-        return records(self.batches(since))
+    def spans(self, since: int = 0) -> list[Span]:
+        """Return the spans that arrived by their start, without those of the first `since` batches."""
+        return sorted(read_spans(self.batches(since)), key=lambda span: span.start_ns)
 
     def problems(self) -> list[str]:
-        """Return one sentence for each request or packet that could not be read."""
-        with self._changed:
-            return list(self._problems)
+        """Return a sentence for each kind of thing that was refused, with an example."""
+        counts, examples = self._counts.snapshot(), self._counts.examples()
+        refused = [(key, count) for key, count in counts.items() if key[1] != _RECEIVED]
+        return [f"{count} {what} by {via}: {examples.get((via, what), '')}" for (via, what), count in refused]
 
     def wait(
         self,
-        done: Callable[[list[SpanRecord]], bool],
+        done: Callable[[list[Span]], bool],
         *,
         quiet_s: float,
         patience_s: float,
         limit_s: float,
         since: int = 0,
-    ) -> list[SpanRecord]:
+    ) -> list[Span]:
         """Wait until the spans are `done` and nothing has arrived for a while, and return them.
 
         Args:
@@ -119,40 +106,3 @@ class Receiver:
                 return spans
             with self._changed:
                 self._changed.wait(0.1)
-
-    def _keep(self, batches: list[ResourceSpans]) -> None:
-        with self._changed:
-            self._batches += batches
-            self._last_arrival_s = time.monotonic()
-            self._changed.notify_all()
-
-    def _refuse(self, problem: str) -> None:
-        with self._changed:
-            self._problems.append(problem)
-
-    def _application(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self._answer(Request(environ))(environ, start_response)
-
-    def _answer(self, request: Request) -> Response:
-        if (request.method, request.path, request.mimetype) != ("POST", "/v1/traces", _PROTOBUF):
-            return Response(f"expected POST /v1/traces with {_PROTOBUF}\n", status=404)
-        try:
-            body = request.get_data()
-            if request.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            export = ExportTraceServiceRequest.FromString(body)
-        except (DecodeError, EOFError, OSError, zlib.error) as error:
-            self._refuse(f"cannot read an OTLP request of {request.content_length} bytes: {error!r}")
-            return Response("not an ExportTraceServiceRequest\n", status=400)
-        self._keep(list(export.resource_spans))
-        return Response(ExportTraceServiceResponse().SerializeToString(), mimetype=_PROTOBUF)
-
-    def _listen(self) -> None:
-        while True:
-            packet = self._udp.recv(_LARGEST_PACKET)
-            if self._closing:
-                return
-            try:
-                self._keep([to_otlp(decode_packet(packet))])
-            except (ValueError, LookupError, TypeError) as error:
-                self._refuse(str(error))

@@ -13,7 +13,17 @@ from urllib.parse import unquote
 from ot_bridge.traces.model import Span
 from ot_bridge.traces.words import text
 
-__all__ = ["HEADER_ATTRIBUTE", "TRACE_HEADERS", "Hop", "Producer", "World", "headers", "hop", "producer"]
+__all__ = [
+    "HEADER_ATTRIBUTE",
+    "TRACE_HEADERS",
+    "Hop",
+    "Producer",
+    "World",
+    "headers",
+    "hop",
+    "named_parents",
+    "producer",
+]
 
 World: TypeAlias = Literal["opentracing", "bridge", "native", "unknown"]
 
@@ -99,6 +109,13 @@ def hop(span: Span, parent: Span | None = None) -> Hop:
     writes = headers(parent)
     shared = [name for name in reads if name in writes]
     return Hop((), shared[0] if shared else None, "likely" if len(shared) == 1 else "guess")
+
+
+def named_parents(span: Span) -> Mapping[str, tuple[int, int]]:
+    """Return what the trace headers that are in a span name as its parent: by header the trace's and the span's id."""
+    values = ((name, _header(span, name)) for name in TRACE_HEADERS)
+    ids = ((name, _ids(name, value)) for name, value in values if value is not None)
+    return {name: both for name, both in ids if both is not None}
 
 
 def headers(span: Span) -> Sequence[str]:

@@ -16,6 +16,9 @@ __all__ = ["Note", "NoteKind", "Trace"]
 NoteKind: TypeAlias = Literal["missing parent", "cycle", "resent", "shared id", "same id"]
 
 
+_TWO = 2
+
+
 class Note(NamedTuple):
     """Something odd about a span's place in the tree.
 
@@ -140,36 +143,58 @@ def _distinct(spans: Iterable[Span]) -> tuple[list[Span], list[tuple[NoteKind, i
 
 def _parents(spans: Sequence[Span]) -> tuple[list[int], list[tuple[NoteKind, int]]]:
     """Find the parent of each span by its id; where an id is shared, the half that fits."""
-    holders: dict[int, list[int]] = defaultdict(list)
-    for index, span in enumerate(spans):
-        holders[span.span_id].append(index)
+    holders = _Holders(spans)
     parents, notes = [-1] * len(spans), list[tuple[NoteKind, int]]()
     for index, span in enumerate(spans):
-        same = holders[span.span_id] if span.span_id else [index]
-        if len(same) > 1:
-            client = next((other for other in same if spans[other].kind in CALLERS and other != index), None)
-            if span.kind in ENTRIES and client is not None:
-                parents[index] = client
+        if holders.shares(span):
+            caller = holders.caller(span, index)
+            if span.kind in ENTRIES and caller is not None:
+                parents[index] = caller
                 notes.append(("shared id", index))
                 continue
-            if not (span.kind in CALLERS and any(spans[other].kind in ENTRIES for other in same)):
+            if not (span.kind in CALLERS and holders.is_entered(span)):
                 notes.append(("same id", index))
         if not span.parent_id:
             continue
-        if span.parent_id == span.span_id:
-            notes.append(("cycle", index))
-            continue
-        above = holders.get(span.parent_id, [])
-        if above:
-            parents[index] = min(above, key=lambda other: _fit(span, spans[other]))
+        above = None if span.parent_id == span.span_id else holders.parent(span)
+        if above is not None:
+            parents[index] = above
         else:
-            notes.append(("missing parent", index))
+            notes.append(("cycle" if span.parent_id == span.span_id else "missing parent", index))
     return parents, notes
 
 
-def _fit(child: Span, parent: Span) -> tuple[bool, bool]:
-    """Order the spans that have one id: the half of the child's own service, then the server's."""
-    return (parent.service != child.service, parent.kind not in ENTRIES)
+class _Holders:
+    """Who has which span id, where more than one may; each question costs the same however many do."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._counts: dict[int, int] = defaultdict(int)
+        self._callers: dict[int, list[int]] = defaultdict(list)
+        self._entered = set[int]()
+        # The server's half before the client's, the first before the second.
+        self._best: dict[int, int] = {}
+        self._of_service: dict[tuple[int, str], int] = {}
+        for index, span in sorted(enumerate(spans), key=lambda one: one[1].kind not in ENTRIES):
+            self._counts[span.span_id] += 1
+            self._best.setdefault(span.span_id, index)
+            self._of_service.setdefault((span.span_id, span.service), index)
+            if span.kind in CALLERS and len(self._callers[span.span_id]) < _TWO:
+                self._callers[span.span_id].append(index)
+            elif span.kind in ENTRIES:
+                self._entered.add(span.span_id)
+
+    def shares(self, span: Span) -> bool:
+        return span.span_id != 0 and self._counts[span.span_id] > 1
+
+    def caller(self, span: Span, index: int) -> int | None:
+        return next((one for one in self._callers.get(span.span_id, ()) if one != index), None)
+
+    def is_entered(self, span: Span) -> bool:
+        return span.span_id in self._entered
+
+    def parent(self, span: Span) -> int | None:
+        own = self._of_service.get((span.parent_id, span.service))
+        return self._best.get(span.parent_id) if own is None else own
 
 
 def _cut_cycles(spans: Sequence[Span], parents: list[int]) -> list[tuple[NoteKind, int]]:

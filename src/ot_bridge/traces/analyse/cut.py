@@ -6,8 +6,9 @@ The hop that lost its context is in another trace: see `lost_context`. The count
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -85,9 +86,10 @@ def _missing(trace: Trace) -> Iterator[Finding]:
         return
     groups = defaultdict[tuple[_Lost, str], list[int]](list)
     counts = Counter[tuple[_Lost, str]]()
+    unanswered = _unanswered(trace)
     for indices in orphans.values():
         spans = [trace.spans[index] for index in indices]
-        key = (_sender(trace, spans), spans[0].service)
+        key = (_sender(spans, unanswered), spans[0].service)
         groups[key] += indices
         counts[key] += 1
     gaps = _gaps(trace)
@@ -112,7 +114,7 @@ def _missing(trace: Trace) -> Iterator[Finding]:
         yield Finding(KEY, said, "sure", "warning", spans_left, "missing-parent", "")
 
 
-def _sender(trace: Trace, orphans: Sequence[Span]) -> _Lost:
+def _sender(orphans: Sequence[Span], unanswered: Mapping[str, Sequence[Span]]) -> _Lost:
     """Tell which service the missing parent of these spans is of."""
     for span in orphans:
         if span.flags & _KNOWS_REMOTE and not span.flags & _IS_REMOTE:
@@ -125,16 +127,30 @@ def _sender(trace: Trace, orphans: Sequence[Span]) -> _Lost:
             return _Lost(text(peer), "caller", "likely")
     # A caller that waited for an answer, and got none from a span of this trace, is on the other side of the gap.
     first = orphans[0]
-    for index, span in enumerate(trace.spans):
-        if (
-            span.kind == "client"
-            and span.start_ns <= first.start_ns
-            and first.end_ns <= span.end_ns
-            and span.attributes.get("peer.service") == first.service
-            and not any(trace.spans[child].kind in ENTRIES for child in trace.children[index])
-        ):
-            return _Lost(span.service, "between", "guess")
+    waiting = unanswered.get(first.service, [])
+    until = bisect_right(waiting, first.start_ns, key=_start)
+    for client in waiting[max(0, until - _MOST) : until]:
+        if first.end_ns <= client.end_ns:
+            return _Lost(client.service, "between", "guess")
     return _Lost("", "unknown", "guess")
+
+
+def _unanswered(trace: Trace) -> dict[str, list[Span]]:
+    """Return the calls of each service that no span of this trace answers, by their start."""
+    found = defaultdict[str, list[Span]](list)
+    for index, span in enumerate(trace.spans):
+        peer = span.attributes.get("peer.service")
+        if span.kind != "client" or not peer:
+            continue
+        if not any(trace.spans[child].kind in ENTRIES for child in trace.children[index]):
+            found[text(peer)].append(span)
+    for spans in found.values():
+        spans.sort(key=_start)
+    return found
+
+
+def _start(span: Span) -> int:
+    return span.start_ns
 
 
 def _told_missing(trace: Trace, lost: _Lost, below: str, count: int, indices: Sequence[int]) -> tuple[str, str]:

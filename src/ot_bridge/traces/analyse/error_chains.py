@@ -113,7 +113,7 @@ def chains(trace: Trace, errors: Mapping[int, ErrorMark]) -> Chains:
             ends[index] = End("cut" if index in cut else "root")
         elif index in retried:
             ends[index] = End("retried", retried[index])
-        elif not _waited(trace.spans[parent], trace.spans[index]):
+        elif not _waited(trace.spans[parent], trace.spans[index], first[index]):
             ends[index] = End("not awaited", parent)
         elif _too_late(trace, index, first[index], errors):
             ends[index] = End("given up", parent)
@@ -178,10 +178,15 @@ def _told_of_error(client: Span) -> bool:
     return was_answered(client) and (code is None or code >= _SERVER_ERROR)
 
 
-def _waited(parent: Span, child: Span) -> bool:
-    if parent.kind == "client" and child.kind == "server" and not same_clock(parent, child):
-        # The two starts are of two clocks and cannot be compared.
-        return not follows_from(parent, child)
+def _waited(parent: Span, child: Span, failed_ns: int | None = None) -> bool:
+    """Tell whether a span can have failed of its child, by when the child failed if that is said."""
+    call = parent.kind == "client" and child.kind == "server"
+    if not same_clock(parent, child):
+        # The times are of two clocks and cannot be compared.
+        return not follows_from(parent, child) if call else is_blocking(parent, child)
+    # That a server went on after its client had ended is for `_too_late`.
+    if not call and failed_ns is not None and failed_ns > parent.end_ns + _LINGER_NS:
+        return False
     return is_blocking(parent, child)
 
 

@@ -1,21 +1,22 @@
 """The hop at which a request went on in another trace (seeing.md 1.7): what only several traces together show. Pure.
 
-A call that no server answered with its trace's id, and a request that began a trace of its own within that call's time
+Where the callee's span has the header that came, that names its caller. Else a call that no server answered with its
+trace's id, and a request that began a trace of its own within that call's time
 at the same peer or route, are taken for one. Where another call fits as well, that is said by the certainty.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ot_bridge.traces.analyse.cut import low_bits
-from ot_bridge.traces.analyse.errors import http_code
+from ot_bridge.traces.analyse.errors import error_mark, http_code
 from ot_bridge.traces.analyse.finding import Certainty
-from ot_bridge.traces.instrumentation import headers, hop, producer
+from ot_bridge.traces.instrumentation import headers, hop, named_parents, producer
 from ot_bridge.traces.model import ENTRIES, Span
 from ot_bridge.traces.tree import Trace
 from ot_bridge.traces.words import and_, line, text
@@ -31,11 +32,11 @@ class LostHop(NamedTuple):
         callee: the root of the other trace.
         writes: the trace headers that the caller's tracer writes, as far as is known.
         reads: the trace headers that the callee's tracer reads, as far as is known.
-        matched: by what the two were taken for one: `peer`, `route`.
+        matched: by what the two were taken for one: `header`, `peer`, `route`.
         cause: what is likely to have happened.
         advice: what to do about it.
-        certainty: `sure` when the callee's span has the header that it did not read, `likely` when no other call fits,
-            else `guess`.
+        certainty: `sure` when the callee's span has the header that names the caller, `likely` when the peer is the
+            same and nothing else fits, else `guess`.
     """
 
     caller: Span
@@ -69,8 +70,8 @@ class SameLowBits(NamedTuple):
         return Trace([*self.whole.spans, *self.cut.spans], [*self.whole.logs, *self.cut.logs])
 
 
-# How many calls that were open at that time are looked at for one request.
-_MOST_OPEN = 256
+# How many calls that were open at that time are looked at for one request: of so many none is known to be its own.
+_MOST_OPEN = 32
 _LONGEST = 600
 _GENERIC = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "http", "request"})
 _URLS = ("url.full", "http.url")
@@ -89,15 +90,19 @@ class _Call(NamedTuple):
     keys: frozenset[tuple[str, str]]
     method: str
     code: int | None
+    failed: bool
+    """A client that may have given up, and whose server may have gone on."""
 
 
 def lost_hops(traces: Sequence[Trace]) -> list[LostHop]:
     """Find the calls whose server began a trace of its own, each server once, by its start."""
-    fits = _fitting(traces)
+    named, skipped = _named(traces)
+    fits = [fit for fit in _fitting(traces) if id(fit.callee) not in skipped]
     # The pair that is known by most, and leaves the least time between the two.
-    fits.sort(key=lambda fit: (-len(fit.matched), fit.caller.duration_ns - fit.callee.duration_ns, fit.callee.span_id))
+    fits.sort(key=lambda fit: (-len(fit.matched), fit.caller.duration_ns - fit.callee.duration_ns, _ids(fit)))
     callers, callees = Counter(id(fit.caller) for fit in fits), Counter(id(fit.callee) for fit in fits)
-    hops, used = list[LostHop](), set[int]()
+    hops = [_hop(fit.caller, fit.callee, fit.matched, alone=True) for fit in named]
+    used = {id(fit.caller) for fit in named}
     for fit in fits:
         both = {id(fit.caller), id(fit.callee)}
         if used & both:
@@ -116,27 +121,60 @@ class _Fit(NamedTuple):
     matched: set[str]
 
 
+def _named(traces: Sequence[Trace]) -> tuple[list[_Fit], set[int]]:
+    """Find the callers that recorded headers name; and the requests that this answers, found or not."""
+    spans = {(span.trace_id, span.span_id): span for trace in traces for span in trace.spans}
+    found, skipped = list[_Fit](), set[int]()
+    for entry in _entries(traces):
+        callee = entry.span
+        for ids in named_parents(callee).values():
+            caller = spans.get(ids)
+            if caller is None or caller.trace_id == callee.trace_id:
+                continue
+            skipped.add(id(callee))
+            # With a link the new trace was begun on purpose, and nothing is lost.
+            if all(link.trace_id != caller.trace_id for link in callee.links):
+                found.append(_Fit(caller, callee, {"header"}))
+            break
+    return found, skipped
+
+
+def _ids(fit: _Fit) -> tuple[int, ...]:
+    return (fit.callee.trace_id, fit.callee.span_id, fit.caller.trace_id, fit.caller.span_id)
+
+
 def _fitting(traces: Sequence[Trace]) -> list[_Fit]:
     """Pair each request that began a trace with the calls that it may be of."""
-    open_calls = defaultdict[tuple[str, str], list[_Call]](list)
-    calls = [_call(span, [*_peers(span), *_routes(span)]) for trace in traces for span in _unanswered(trace)]
-    for call in sorted(calls, key=_start):
+    by_key = defaultdict[tuple[str, str], tuple[list[_Call], list[_Call]]](lambda: ([], []))
+    for span in sorted((span for trace in traces for span in _unanswered(trace)), key=_start):
+        call = _call(span, [*_peers(span), *_routes(span)])
         for key in call.keys:
-            open_calls[key].append(call)
-    starts = {key: [call.span.start_ns for call in found] for key, found in open_calls.items()}
-    behind = _answering(traces)
-    fits = list[_Fit]()
+            by_key[key][0].append(call)
     for entry in _entries(traces):
-        found = dict[int, tuple[_Call, set[str]]]()
-        for key in entry.keys & open_calls.keys():
-            until = bisect_right(starts[key], entry.span.start_ns)
-            for call in open_calls[key][max(0, until - _MOST_OPEN) : until]:
-                if _fits(call, entry):
-                    found.setdefault(id(call.span), (call, set()))[1].add(key[0])
-        for call, keys in found.values():
-            if matched := _matched(call, entry, keys, behind):
-                fits.append(_Fit(call.span, entry.span, matched))
-    return fits
+        for key in entry.keys & by_key.keys():
+            by_key[key][1].append(entry)
+    found = dict[tuple[int, int], tuple[_Call, _Call, set[str]]]()
+    for key, (calls, entries) in by_key.items():
+        for call, entry in _around(calls, entries):
+            if _fits(call, entry):
+                found.setdefault((id(call.span), id(entry.span)), (call, entry, set()))[2].add(key[0])
+    behind = _answering(traces)
+    fits = [(call, entry, _matched(call, entry, keys, behind)) for call, entry, keys in found.values()]
+    return [_Fit(call.span, entry.span, matched) for call, entry, matched in fits if matched]
+
+
+def _around(calls: Sequence[_Call], entries: Sequence[_Call]) -> Iterator[tuple[_Call, _Call]]:
+    """Give each request with the calls that were open when it began and that ended next to its end; both by start."""
+    active = list[tuple[int, int, _Call]]()
+    number = 0
+    for entry in entries:
+        while number < len(calls) and calls[number].span.start_ns <= entry.span.start_ns:
+            insort(active, (calls[number].span.end_ns, number, calls[number]))
+            number += 1
+        del active[: bisect_left(active, (entry.span.start_ns,))]
+        first = bisect_left(active, (entry.span.end_ns,))
+        for *_, call in active[max(0, first - _MOST_OPEN) : first + _MOST_OPEN]:
+            yield call, entry
 
 
 def same_low_bits(traces: Sequence[Trace]) -> list[SameLowBits]:
@@ -152,8 +190,8 @@ def same_low_bits(traces: Sequence[Trace]) -> list[SameLowBits]:
     return found
 
 
-def _start(call: _Call) -> int:
-    return call.span.start_ns
+def _start(span: Span) -> int:
+    return span.start_ns
 
 
 def _unanswered(trace: Trace) -> Iterator[Span]:
@@ -177,9 +215,9 @@ def _answering(traces: Sequence[Trace]) -> dict[tuple[str, str], set[str]]:
 
 
 def _entries(traces: Sequence[Trace]) -> list[_Call]:
-    """Return the requests that began a trace."""
+    """Return the requests that began a trace, by their start."""
     roots = [trace.spans[index] for trace in traces for index in trace.roots]
-    spans = [span for span in roots if span.kind == "server" and not span.parent_id]
+    spans = sorted((span for span in roots if span.kind == "server" and not span.parent_id), key=_start)
     hosts = defaultdict[tuple[str, str], set[str]](set)
     for span in spans:
         for key in _hosts(span):
@@ -193,7 +231,7 @@ def _entries(traces: Sequence[Trace]) -> list[_Call]:
 
 def _call(span: Span, keys: Sequence[tuple[str, str]]) -> _Call:
     method = next((text(span.attributes[name]).upper() for name in _METHODS if name in span.attributes), "")
-    return _Call(span, frozenset(keys), method, http_code(span))
+    return _Call(span, frozenset(keys), method, http_code(span), span.kind == "client" and error_mark(span) is not None)
 
 
 def _peers(span: Span) -> Iterator[tuple[str, str]]:
@@ -243,7 +281,9 @@ def _routes(span: Span) -> Iterator[tuple[str, str]]:
 
 def _fits(call: _Call, entry: _Call) -> bool:
     client, server = call.span, entry.span
-    if low_bits(client.trace_id) == low_bits(server.trace_id) or server.end_ns > client.end_ns:
+    if low_bits(client.trace_id) == low_bits(server.trace_id):
+        return False
+    if server.end_ns > client.end_ns and not call.failed:
         return False
     if server.start_ns < client.start_ns or client.resource is server.resource:
         return False
@@ -257,17 +297,22 @@ def _matched(call: _Call, entry: _Call, found: set[str], behind: Mapping[tuple[s
     callees = {service for key in call.keys for service in behind.get(key, ())}
     if callees:
         return found | {"peer"} if entry.span.service in callees else set()
-    return found if "peer" in found or "peer.service" not in call.span.attributes else set()
+    if "peer" in found:
+        return found
+    # By its route alone only where nothing says that another peer was called.
+    theirs, ours = set(_hosts(call.span)), set(_hosts(entry.span))
+    return set() if "peer.service" in call.span.attributes or (theirs and ours) else found
 
 
 def _hop(caller: Span, callee: Span, matched: set[str], *, alone: bool) -> LostHop:
     writes, reads = tuple(headers(caller)), tuple(headers(callee))
     arrived = hop(callee).arrived
-    certainty: Certainty = "likely" if alone else "guess"
+    certainty: Certainty = "sure" if "header" in matched else "likely" if alone and "peer" in matched else "guess"
     names = f"{caller.service} writes {_list(writes)}, {callee.service} reads {_list(reads)}"
     if arrived and not set(arrived) & set(reads):
         cause = f"{_list(arrived)} came, and {callee.service} reads {_list(reads)}"
-        advice, certainty = _read_more(callee, arrived), "sure" if alone else "likely"
+        old = producer(callee).world not in {"native", "bridge"}
+        advice = _write_more(caller, reads) if old and reads else _read_more(callee, arrived)
     elif arrived:
         cause = f"{_list(arrived)} came, and {callee.service} did not use it"
         advice = f"Let {callee.service} extract the context from the request before it starts its span."

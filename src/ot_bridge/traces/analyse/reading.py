@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ot_bridge.traces.analyse.critical_path import CriticalPath, critical_path
 from ot_bridge.traces.analyse.errors import ErrorMark, error_marks
+from ot_bridge.traces.analyse.saving import Savings
 from ot_bridge.traces.analyse.self_time import self_times
+from ot_bridge.traces.analyse.statements import Target, targets
 from ot_bridge.traces.tree import Trace
 
 __all__ = ["Reading", "read"]
@@ -29,6 +32,21 @@ class Reading:
     self_ns: Sequence[int]
     errors: Mapping[int, ErrorMark]
     now_ns: int | None = None
+
+    @property
+    def root_ns(self) -> int:
+        """The duration that the critical path explains."""
+        return self.path.below_ns(self.path.root)
+
+    @cached_property
+    def targets(self) -> Sequence[Target | None]:
+        """Of each span what it asked another process for, None for what is no call."""
+        return targets(self.trace)
+
+    @cached_property
+    def savings(self) -> Savings:
+        """What the root would gain without some spans."""
+        return Savings(self.trace, self.path)
 
 
 def read(trace: Trace, now_ns: int | None = None) -> Reading:

@@ -134,9 +134,9 @@ def clock_skew(reading: Reading) -> list[Finding]:
     offsets = sorted(clock_offsets([reading.trace]), key=lambda one: -abs(one.offset_ns))
     evidence = _evidence(reading.trace) if offsets else {}
     found = [_finding(offset, evidence.get(offset.clock, ())) for offset in offsets[:_MOST]]
-    if rest := len(offsets) - _MOST:
+    if (rest := len(offsets) - _MOST) > 0:
         said = f"{plural(rest, 'other clock')} differ by {duration(abs(offsets[_MOST].offset_ns))} or less"
-        found += [Finding(KEY, said, "likely", "note", (), "more", numbers={"clocks_count": rest})] if rest > 0 else []
+        found.append(Finding(KEY, said, "likely", "note", (), "more", numbers={"clocks_count": rest}))
     return found
 
 

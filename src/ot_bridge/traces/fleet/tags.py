@@ -255,7 +255,7 @@ class _Work:
         return chosen, rest
 
     def _row(self, features: list[_Feature], a: int, b: int, difference: Difference, level: float) -> TagRow:
-        (key, value, place), *also = sorted(features, key=_plainest)
+        (key, value, place), *also = _facts(features)
         has = f"have no {key}" if value is None else f"have {key}={value}"
         where = "" if place == "root" else " on some span" if value is not None else " on any span"
         sentence = f"{a} of {self._n} {self._word} traces {has}{where}, {b} of {self._m} others"
@@ -264,7 +264,7 @@ class _Work:
     def _numeric_row(
         self, features: list[_Feature], chosen: list[float], rest: list[float], u: float, level: float
     ) -> TagRow:
-        (key, _, place), *also = sorted(features, key=_plainest)
+        (key, _, place), *also = _facts(features)
         difference = dominance(u, len(rest), len(chosen))
         word = "larger" if difference.value > 0 else "smaller"
         if difference.value < 0:
@@ -282,6 +282,14 @@ class _Work:
             left.append(f"{plural(len(self.excluded), 'condition')} by which the traces were chosen")
         note = f"{plural(tested, 'difference')} tested between {self._n} {self._word} and {self._m} other traces"
         return f"{note}; left out: {and_(left)}" if left else note
+
+
+def _facts(features: Iterable[_Feature]) -> list[_Feature]:
+    """Order the names of one fact, the plainest first; what the root has needs not be said of any span too."""
+    found: dict[tuple[str, str | None], _Feature] = {}
+    for feature in sorted(features, key=_plainest):
+        found.setdefault(feature[:2], feature)
+    return list(found.values())
 
 
 def _plainest(feature: _Feature) -> tuple[bool, bool, int, str, str]:

@@ -17,7 +17,7 @@ from ot_bridge.traces.formats.writing import encodable, nanoseconds, write_attri
 from ot_bridge.traces.otlp import VIA
 from ot_bridge.traces.words import text
 
-__all__ = ["Plain", "Reference", "Tags", "fill_span", "otlp_resource", "otlp_span", "pairs", "scope_of"]
+__all__ = ["PROCESS_TAGS", "Plain", "Reference", "Tags", "fill_span", "otlp_resource", "otlp_span", "pairs", "scope_of"]
 __all__ += ["span_id", "trace_id"]
 
 Plain: TypeAlias = "str | bool | int | float | bytes"
@@ -30,7 +30,7 @@ _KINDS: Mapping[str, Any] = {
     "consumer": Span.SPAN_KIND_CONSUMER,
     "internal": Span.SPAN_KIND_INTERNAL,
 }
-_PROCESS_TAGS: Mapping[str, str] = {"hostname": "host.name", "jaeger.version": "opencensus.exporterversion"}
+PROCESS_TAGS: Mapping[str, str] = {"hostname": "host.name", "jaeger.version": "opencensus.exporterversion"}
 _SCOPE_TAGS: Sequence[tuple[str, str]] = (
     ("otel.scope.name", "otel.scope.version"),
     ("otel.library.name", "otel.library.version"),
@@ -65,7 +65,7 @@ def otlp_resource(service: str, tags: Tags) -> Resource:
     given = dict(tags)
     found: dict[str, Plain] = {"service.name": service}
     for key, value in given.items():
-        name = _PROCESS_TAGS.get(key, key)
+        name = PROCESS_TAGS.get(key, key)
         if name != key and name in given:
             name = key
         found[name] = f"Jaeger-{text(value)}" if key == "jaeger.version" else value

@@ -12,7 +12,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-__all__ = ["HIGHEST_FIELD", "MOST_ELEMENTS", "Fields", "Message", "ThriftError", "Value", "read_message", "read_struct"]
+__all__ = [
+    "DEEPEST",
+    "HIGHEST_FIELD",
+    "MOST_ELEMENTS",
+    "Fields",
+    "Message",
+    "ThriftError",
+    "Value",
+    "read_message",
+    "read_struct",
+]
 
 Value: TypeAlias = "bool | int | float | bytes | list[Value] | dict[int, Value]"
 Fields: TypeAlias = dict[int, Value]
@@ -22,7 +32,7 @@ HIGHEST_FIELD: Final = 31
 """Fields with other numbers are skipped, so that a struct of any size stays small."""
 MOST_ELEMENTS: Final = 500_000
 """Of all lists of one message together: about 40,000 spans, and a bound on the memory that a small element takes."""
-_DEEPEST: Final = 16
+DEEPEST: Final = 16
 """How deep structs and lists may nest; Jaeger's own nest 8 deep."""
 
 _COMPACT: Final = 0x82
@@ -149,8 +159,8 @@ class _Reader(ABC):
         self._check(depth, place)
 
     def _check(self, depth: int, place: int) -> None:
-        if depth > _DEEPEST:
-            raise self._wrong(place, f"a depth of {depth}", f"at most {_DEEPEST}")
+        if depth > DEEPEST:
+            raise self._wrong(place, f"a depth of {depth}", f"at most {DEEPEST}")
 
 
 class _Compact(_Reader):

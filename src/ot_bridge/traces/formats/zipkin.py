@@ -12,24 +12,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from ot_bridge.traces.formats.decoded import Decoded
+from ot_bridge.traces.formats.otlp_json import MOST_OBJECTS
 from ot_bridge.traces.formats.writing import encodable, nanoseconds, write_attributes
 from ot_bridge.traces.otlp import VIA
 
-__all__ = [
-    "ABSENT_START",
-    "ENDPOINTS",
-    "KINDS",
-    "RESOURCE_TAGS",
-    "ZipkinError",
-    "decode_json",
-    "decode_spans",
-    "spans_in",
-]
+__all__ = ["ABSENT_START", "ENDPOINTS", "KINDS", "RESOURCE_TAGS", "ZipkinError"]
+__all__ += ["decode_json", "decode_spans", "spans_in"]
 
 KINDS: Final[Mapping[str, Span.SpanKind.ValueType]] = {
     "CLIENT": Span.SPAN_KIND_CLIENT,
@@ -62,9 +55,9 @@ _CODES: Final = {
 _LINK: Final = "otlp.link."
 _MOST_LINKS: Final = 128
 _is_hex = re.compile(r"[0-9a-fA-F]{1,32}").fullmatch
-# What the Collector's exporter makes of an event and of a link.
-_event = re.compile(r"([^|]*)\|(\{.*\})\|([0-9]{1,9})", re.DOTALL).fullmatch
-_link = re.compile(r"([0-9a-f]{32})\|([0-9a-f]{16})\|([^|]*)\|(\{.*\})\|([0-9]{1,9})", re.DOTALL).fullmatch
+_is_trace_id = re.compile(r"[0-9a-f]{32}").fullmatch
+_is_span_id = re.compile(r"[0-9a-f]{16}").fullmatch
+_is_count = re.compile(r"[0-9]{1,9}").fullmatch
 
 _Plain = str | bool | int | float
 
@@ -91,12 +84,22 @@ class _Piece:
     endpoints: Mapping[str, _Plain]
 
 
+class _Packed(NamedTuple):
+    """What an exporter packed into one text."""
+
+    heads: Sequence[str]
+    attributes: Mapping[str, _Plain]
+    dropped: int
+
+
 def decode_json(data: bytes) -> Decoded:
     """Read the body of `POST /api/v2/spans`, or what Zipkin answers: a list of spans, or of lists of spans.
 
     Raises:
         ZipkinError: it is no such JSON.
     """
+    if data.count(b"{") + data.count(b"[") > MOST_OBJECTS:
+        raise ZipkinError(f"cannot read Zipkin's JSON: got more objects and lists than {MOST_OBJECTS:,}, the most")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -218,37 +221,50 @@ def _whole(pieces: Sequence[_Piece]) -> Iterator[_Piece]:
     for piece in pieces:
         groups[piece.trace_id, piece.span_id, piece.shared].append(piece)
     for group in groups.values():
-        found = list[_Piece]()
-        for piece in sorted(group, key=lambda one: not one.kind):
-            place = next((place for place, other in enumerate(found) if _fit(piece, other)), None)
-            if place is None:
-                found.append(piece)
-            else:
-                found[place] = _joined(found[place], piece)
-        yield from found
+        if len(group) == 1:
+            yield group[0]
+        else:
+            yield from map(_joined, _sorted_out(group))
 
 
-def _fit(one: _Piece, other: _Piece) -> bool:
-    return (one.kind == other.kind or not one.kind or not other.kind) and (
-        one.service == other.service or not one.service or not other.service
-    )
+def _sorted_out(pieces: Sequence[_Piece]) -> Iterable[list[_Piece]]:
+    """Sort the pieces of one id by the span that they are of; the ones that say most first, the others go to them."""
+    spans: dict[tuple[str, str], list[_Piece]] = {}
+    of_kind, of_service = dict[str, list[_Piece]](), dict[str, list[_Piece]]()
+    for piece in sorted(pieces, key=lambda one: (not one.kind, not one.service)):
+        fitting = spans.get((piece.kind, piece.service))
+        if fitting is None and not piece.service:
+            fitting = of_kind.get(piece.kind) if piece.kind else next(iter(spans.values()), None)
+        if fitting is None and not piece.kind:
+            fitting = of_service.get(piece.service) or of_service.pop("", None)
+        if fitting is None:
+            fitting = spans[piece.kind, piece.service] = []
+        fitting.append(piece)
+        of_kind.setdefault(piece.kind, fitting)
+        of_service.setdefault(piece.service, fitting)
+    return spans.values()
 
 
-def _joined(one: _Piece, other: _Piece) -> _Piece:
-    starts = [piece.start_us for piece in (one, other) if piece.start_us]
+def _joined(pieces: Sequence[_Piece]) -> _Piece:
+    """Make one of many; where two say different things, the first counts."""
+    first = pieces[0]
+    tags, endpoints = dict[str, str](), dict[str, _Plain]()
+    for piece in reversed(pieces):
+        tags.update(piece.tags)
+        endpoints.update(piece.endpoints)
     return _Piece(
-        trace_id=one.trace_id,
-        span_id=one.span_id,
-        parent_id=one.parent_id or other.parent_id,
-        kind=one.kind or other.kind,
-        shared=one.shared,
-        name=one.name or other.name,
-        service=one.service or other.service,
-        start_us=min(starts, default=None),
-        duration_us=max(one.duration_us or 0, other.duration_us or 0) or None,
-        annotations=tuple(sorted({*one.annotations, *other.annotations})),
-        tags={**one.tags, **other.tags},
-        endpoints={**other.endpoints, **one.endpoints},
+        trace_id=first.trace_id,
+        span_id=first.span_id,
+        shared=first.shared,
+        parent_id=next((one.parent_id for one in pieces if one.parent_id), b""),
+        kind=next((one.kind for one in pieces if one.kind), ""),
+        name=next((one.name for one in pieces if one.name), ""),
+        service=next((one.service for one in pieces if one.service), ""),
+        start_us=min((one.start_us for one in pieces if one.start_us), default=None),
+        duration_us=max((one.duration_us for one in pieces if one.duration_us), default=None),
+        annotations=tuple(sorted({each for one in pieces for each in one.annotations})),
+        tags=tags,
+        endpoints=endpoints,
     )
 
 
@@ -326,23 +342,20 @@ def _take_status(tags: dict[str, str], span: Span) -> None:
 
 def _take_links(tags: dict[str, str], span: Span) -> None:
     for number in range(_MOST_LINKS):
-        packed = _link(tags.get(f"{_LINK}{number}", ""))
-        if packed is None:
-            return
-        attributes = _attributes(packed[4])
-        if attributes is None:
+        packed = _packed(tags.get(f"{_LINK}{number}", ""), 3)
+        if packed is None or not (_is_trace_id(packed.heads[0]) and _is_span_id(packed.heads[1])):
             return
         del tags[f"{_LINK}{number}"]
         link = span.links.add()
-        link.trace_id, link.span_id = bytes.fromhex(packed[1]), bytes.fromhex(packed[2])
-        link.trace_state, link.dropped_attributes_count = encodable(packed[3]), int(packed[5])
-        write_attributes(link.attributes, attributes)
+        link.trace_id, link.span_id = bytes.fromhex(packed.heads[0]), bytes.fromhex(packed.heads[1])
+        link.trace_state, link.dropped_attributes_count = encodable(packed.heads[2]), packed.dropped
+        write_attributes(link.attributes, packed.attributes)
 
 
 def _unpacked(annotation: str) -> tuple[str, Mapping[str, _Plain], int]:
     """Take an event's name, attributes and dropped count out of an annotation that an exporter packed them into."""
-    if (packed := _event(annotation)) and (attributes := _attributes(packed[2])) is not None:
-        return packed[1], attributes, int(packed[3])
+    if packed := _packed(annotation, 1):
+        return packed.heads[0], packed.attributes, packed.dropped
     if annotation.startswith("{") and (named := _parsed(annotation)) and len(named) == 1:
         # OpenTelemetry's own exporters: the name, and below it the attributes.
         ((name, inner),) = named.items()
@@ -351,9 +364,14 @@ def _unpacked(annotation: str) -> tuple[str, Mapping[str, _Plain], int]:
     return annotation, {}, 0
 
 
-def _attributes(text: str) -> Mapping[str, _Plain] | None:
-    found = _parsed(text)
-    return None if found is None else _plain(found)
+def _packed(value: str, heads: int) -> _Packed | None:
+    """Read what the Collector's exporter packs between bars: some words, attributes as JSON, how many were dropped."""
+    *found, rest = value.split("|", heads)
+    attributes, _, dropped = rest.rpartition("|")
+    if len(found) < heads or not attributes.startswith("{") or not _is_count(dropped):
+        return None
+    parsed = _parsed(attributes)
+    return None if parsed is None else _Packed(found, _plain(parsed), int(dropped))
 
 
 def _parsed(text: str) -> dict[str, object] | None:

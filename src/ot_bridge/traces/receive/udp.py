@@ -15,6 +15,7 @@ from ot_bridge.traces.formats import jaeger_thrift
 from ot_bridge.traces.formats.thrift import ThriftError
 from ot_bridge.traces.receive.inbox import Counts, Inbox
 from ot_bridge.traces.receive.losses import Losses
+from ot_bridge.traces.receive.taking import hand_on
 
 __all__ = ["PROTOCOL", "UdpReceiver", "bound"]
 
@@ -98,15 +99,7 @@ class UdpReceiver:
             self._counts.add(PROTOCOL, "bad packets", example=str(error))
             return
         self._losses.note(decoded.batches)
-        if decoded.rejected:
-            self._counts.add(PROTOCOL, "bad spans", decoded.rejected, example=decoded.problem)
-        spans = sum(len(scope.spans) for batch in decoded.batches for scope in batch.scope_spans)
-        if not spans:
-            return
-        if self._inbox.put(decoded.batches):
-            self._counts.add(PROTOCOL, "spans", spans)
-        else:
-            self._counts.add(PROTOCOL, "dropped: the store could not keep up", spans)
+        hand_on(decoded, PROTOCOL, self._inbox, self._counts)
 
 
 def _grow_buffer(sock: socket.socket) -> None:
