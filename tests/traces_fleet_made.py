@@ -41,7 +41,15 @@ def _request(numbers: random.Random, trace_id: int, at: float, late: bool, slowe
 
     def span(name: str, span_id: int, parent: int, start: float, took: float, service: str, **more: Any) -> Span:
         return made(
-            name, span_id, parent, at=at + start, took=took, service=service, trace_id=trace_id, **_SERVICES[service], **more
+            name,
+            span_id,
+            parent,
+            at=at + start,
+            took=took,
+            service=service,
+            trace_id=trace_id,
+            **_SERVICES[service],
+            **more,
         )
 
     status: Any = "error" if fails else "unset"
