@@ -6,7 +6,7 @@ An input is a first line that says who reads it, and then what is read:
 - ``explain``: the same, for :func:`ot_bridge.explain.explain` and what the command prints;
 - ``capture``: what ``ot-bridge explain`` takes on stdin;
 - ``binary``: Jaeger's BINARY carrier;
-- ``packet``, ``batch``, ``zipkin``: what receivers of spans take, see ``received.py``.
+- ``packet``, ``batch``, ``zipkin``, ``otlp`` and what begins so: what receivers of spans take, see ``received.py``.
 """
 
 from __future__ import annotations

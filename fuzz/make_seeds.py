@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
 from ot_bridge.codecs import binary
 from ot_bridge.codecs.wire import WireContext
+from ot_bridge.traces.formats import otlp_json
 
 SEEDS: Final = Path(__file__).parent / "seeds"
 VECTORS: Final = Path(__file__).parent.parent / "tests" / "vectors"
@@ -41,6 +45,29 @@ _ZIPKIN: Final = {
     "annotations": [{"timestamp": 1767268800000002, "value": 'retry|{"tries":2}|1'}],
     "tags": {"error": "refused", "host.name": "h1", "otlp.link.0": f"{1:032x}|{2:016x}||{{}}|0"},
 }
+_ATTRIBUTES: Final = [
+    {"key": "text", "value": {"stringValue": "a"}},
+    {"key": "bool", "value": {"boolValue": True}},
+    {"key": "int", "value": {"intValue": "-5"}},
+    {"key": "double", "value": {"doubleValue": 1.5}},
+    {"key": "bytes", "value": {"bytesValue": "AQI="}},
+    {"key": "list", "value": {"arrayValue": {"values": [{"stringValue": "a"}, {}]}}},
+    {"key": "map", "value": {"kvlistValue": {"values": [{"key": "k", "value": {"intValue": 1}}]}}},
+]
+_IDS: Final = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331"}
+_OTLP: Final = {
+    **_IDS,
+    "parentSpanId": "b7ad6b7169203332",
+    "name": "get",
+    "kind": 2,
+    "startTimeUnixNano": "1767268800000000001",
+    "endTimeUnixNano": "1767268801000000001",
+    "attributes": _ATTRIBUTES,
+    "events": [{"timeUnixNano": "1767268800000000002", "name": "retry", "attributes": _ATTRIBUTES[:1]}],
+    "links": [_IDS],
+    "status": {"code": 2, "message": "refused"},
+}
+_OTLP_LOG: Final = {**_IDS, "severityText": "INFO", "body": {"stringValue": "a"}, "timeUnixNano": "1767268800000000001"}
 # Where one repeat of a pattern ends and the next one begins: quadratic, once.
 _SLOW: Final = {
     "slow_baggage": 'http\nbaggage: k={blanks}"',
@@ -55,7 +82,7 @@ def seeds() -> dict[str, bytes]:
     made |= {name: f"capture\n{text}".encode() for name, text in _CAPTURES.items()}
     blanks, rest = " " * 1000, _PARENT.partition("00")[2]
     made |= {name: text.format(blanks=blanks, rest=rest).encode() for name, text in _SLOW.items()}
-    return made | dict(_of_contexts()) | dict(_of_spans())
+    return made | dict(_of_contexts()) | dict(_of_spans()) | dict(_of_otlp())
 
 
 def _of_vectors() -> Iterator[tuple[str, str]]:
@@ -81,6 +108,21 @@ def _of_spans() -> Iterator[tuple[str, bytes]]:
     for case in json.loads((VECTORS / "thrift.json").read_text(encoding="utf-8"))["cases"]:
         yield case["id"], case["read_as"].encode() + b"\n" + bytes.fromhex(case["hex"])
     yield "zipkin_spans", b"zipkin\n" + json.dumps([_ZIPKIN, {**_ZIPKIN, "kind": "SERVER", "shared": True}]).encode()
+
+
+def _of_otlp() -> Iterator[tuple[str, bytes]]:
+    spans = {"resourceSpans": [{"resource": {"attributes": _ATTRIBUTES[:1]}, "scopeSpans": [{"spans": [_OTLP] * 2}]}]}
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [_OTLP_LOG]}]}]}
+    read = otlp_json.read_json(f"{json.dumps(spans)}\n{json.dumps(logs)}".encode())
+    made = {
+        "otlp json": json.dumps(spans).encode(),
+        "otlp json logs": json.dumps(logs).encode(),
+        "otlp file": f"{json.dumps(spans)}\n{json.dumps(logs)}\n{json.dumps(spans)[:200]}".encode(),
+        "otlp": TracesData(resource_spans=read.batches).SerializeToString(),
+        "otlp logs": LogsData(resource_logs=read.logs).SerializeToString(),
+    }
+    for mode, body in made.items():
+        yield mode.replace(" ", "_"), f"{mode}\n".encode() + body
 
 
 def _vectors() -> Any:

@@ -217,9 +217,11 @@ def test_kept_shop_answers_the_curl_line_and_closes_on_ctrl_c() -> None:
             seen = _until(lines, r"^  curl ")
             words = shlex.split(seen[-1])
             body = json.loads(words[words.index("-d") + 1])
+            (page,) = re.findall(r"on the page: (\S+)", "".join(_until(lines, "on the page")))
             answer = requests.post(words[words.index("POST") + 1], json=body, timeout=LIMIT_S)
             assert answer.json() == {"order": "order-1002", "paid": True, "shipped": True}
             second = "".join(_until(lines, r"hops:"))
+            shown = requests.get(page, timeout=LIMIT_S).text
             shop.send_signal(signal.SIGINT)
             last = shop.stdout.read()
         finally:
@@ -227,6 +229,8 @@ def test_kept_shop_answers_the_curl_line_and_closes_on_ctrl_c() -> None:
     assert re.search(r"shipping-service POST /parcels .* ot_bridge \S+ +uber-trace-id", second)
     assert "log parcel.sent  by=courier" in second
     assert "FAIL" not in second
+    assert "2 traces" in shown
+    assert "order-service" in shown
     assert last.endswith("The shop is closed.\n")
     assert shop.returncode == 0
     pids = [int(pid) for pid in re.findall(r"process (\d+)", "".join(seen))]

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge.traces.analyse.blocking import asynchronous, is_blocking
@@ -16,6 +16,9 @@ from ot_bridge.traces.analyse.where_time_went import where_time_went
 from ot_bridge.traces.model import Kind, Link, Span
 from ot_bridge.traces.tree import Trace
 from traces_made import MS, TRACE_ID, made, trace
+
+# Nobody is asked to be quick: the machine may have other work.
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 KINDS: Sequence[Kind] = ("internal", "internal", "client", "server", "producer", "consumer")
 Row = tuple[int, int, int, Kind]
@@ -64,6 +67,7 @@ def slowly(found: Trace, index: int, start: int, until: int) -> Iterator[tuple[i
         yield (span.span_id, start, at)
 
 
+@CALM
 @given(ROWS)
 def test_the_path_is_what_the_rule_says_when_followed_slowly(rows: list[Row]) -> None:
     found = built(rows)
@@ -71,6 +75,7 @@ def test_the_path_is_what_the_rule_says_when_followed_slowly(rows: list[Row]) ->
     assert by_id(found, critical_path(found)) == list(slowly(found, found.root, root.start_ns, root.end_ns))[::-1]
 
 
+@CALM
 @given(ROWS)
 def test_sections_are_disjoint_and_sum_exactly_to_the_root(rows: list[Row]) -> None:
     found = built(rows)
@@ -81,6 +86,7 @@ def test_sections_are_disjoint_and_sum_exactly_to_the_root(rows: list[Row]) -> N
     assert sum(path.own_ns.values()) == root.duration_ns
 
 
+@CALM
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_order_in_which_spans_arrive_changes_nothing(rows: list[Row], random: Any) -> None:
     found = built(rows)
@@ -90,6 +96,7 @@ def test_the_order_in_which_spans_arrive_changes_nothing(rows: list[Row], random
     assert by_id(again, critical_path(again)) == by_id(found, critical_path(found))
 
 
+@CALM
 @given(ROWS, st.integers(0, 30), st.integers(0, 60), st.integers(0, 40))
 def test_a_leaf_off_the_path_changes_nothing(rows: list[Row], parent: int, at: int, took: int) -> None:
     found = built(rows)
@@ -100,6 +107,7 @@ def test_a_leaf_off_the_path_changes_nothing(rows: list[Row], parent: int, at: i
         assert by_id(more, longer) == by_id(found, path)
 
 
+@CALM
 @given(ROWS)
 def test_a_window_holds_the_sections_of_all_that_is_below(rows: list[Row]) -> None:
     found = built(rows)
@@ -114,6 +122,7 @@ def saved(found: Trace, *names: str) -> float:
     return Savings(found, path).of(*(i for i, span in enumerate(found.spans) if span.name in names)) / MS
 
 
+@CALM
 @given(ROWS, st.data())
 def test_a_saving_is_never_below_0_nor_above_what_the_span_and_all_below_have_on_the_path(
     rows: list[Row], data: st.DataObject

@@ -196,7 +196,7 @@ def test_spans_for_which_there_is_no_room_are_counted(kept: Kept) -> None:
         eventually(lambda: len(kept.counts.snapshot()) == 2)
     assert kept.counts.snapshot() == {
         ("jaeger/udp", "bad spans"): 1,
-        ("jaeger/udp", "dropped: the store could not keep up"): 1,
+        ("jaeger/udp", "spans dropped: the store could not keep up"): 1,
     }
 
 
@@ -211,7 +211,7 @@ def test_no_packets_stop_the_receiver(packets: list[bytes], head: bytes) -> None
 
 def test_an_error_of_our_own_stops_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     with udp(kept) as port:
-        monkeypatch.setattr(kept, "put", lambda batches: 1 / 0)
+        monkeypatch.setattr(kept, "put", lambda *_: 1 / 0)
         send(port, packet(batch(span()), COMPACT))
         eventually(lambda: ("jaeger/udp", "errors of the receiver") in kept.counts.snapshot())
         monkeypatch.undo()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge.traces.analyse.reading import read
 from ot_bridge.traces.analyse.self_time import ServiceTime, async_times, self_times, services_time
 from traces_made import MS, made, trace
+
+# Nobody is asked to be quick: the machine may have other work.
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_children_that_overlap_are_subtracted_once() -> None:
@@ -43,6 +46,7 @@ ROWS = st.lists(
 )
 
 
+@CALM
 @given(ROWS)
 def test_times_of_services_stay_within_their_bounds(rows: list[tuple[int, int, int, str]]) -> None:
     found = trace(

@@ -3,12 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge.traces.analyse.statements import key_pattern, path_template, sql, target
 from ot_bridge.traces.model import Kind
 from traces_made import made
+
+# Nobody is asked to be quick: the machine may have other work.
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -42,12 +45,14 @@ def test_mysql_quotes_text_twice_and_comments_with_a_hash() -> None:
     assert sql('SELECT "joe", `a 1` FROM t # why', mysql=True) == "SELECT ?, `a 1` FROM t"
 
 
+@CALM
 @given(st.text(alphabet="sel'\"$`?(),-/*#:@%\\ 19aIN\n", max_size=60))
 def test_any_text_can_be_folded_and_folding_again_changes_nothing_of_spaces(statement: str) -> None:
     folded = sql(statement)
     assert folded == " ".join(folded.split())
 
 
+@CALM
 @given(st.integers(), st.integers(), st.lists(st.integers(), min_size=1), st.lists(st.integers(), min_size=1))
 def test_statements_that_differ_in_values_only_are_one(one: int, other: int, few: list[int], many: list[int]) -> None:
     def statement(value: int, values: list[int]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ot_bridge.traces.analyse import analyse
@@ -21,9 +21,12 @@ from ot_bridge.traces.analyse.rules import Find
 from ot_bridge.traces.analyse.timeouts import round_limit
 from ot_bridge.traces.analyse.unexplained import unexplained_time
 from ot_bridge.traces.analyse.where_time_went import where_time_went
-from ot_bridge.traces.model import Event, LogRecord, Scope, Span
+from ot_bridge.traces.model import Event, LogRecord, Resource, Scope, Span
 from ot_bridge.traces.tree import Trace
 from traces_made import MS, NOON, TRACE_ID, made, trace
+
+# Nobody is asked to be quick: the machine may have other work.
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 RULES: Sequence[Find] = (
     where_time_went,
@@ -396,10 +399,12 @@ HOSTILE = st.lists(
             kind=kind,
             status=status,
             message=name,
+            resource=Resource({"service.name": name}),
+            scope=Scope(name),
         ),
         st.tuples(st.integers(0, 12), st.integers(0, 12)),
         st.tuples(TIMES, TIMES),
-        st.sampled_from(["", "a", "GET", "timed out", "connect", "\x00{}'\""]),
+        st.sampled_from(["", "a", "GET", "timed out", "connect", "\x1b[31m{}'\""]),
         st.dictionaries(
             st.sampled_from(
                 ["db.system", "db.statement", "http.url", "http.method", "peer.service", "rpc.method", "code.function"]
@@ -416,6 +421,7 @@ HOSTILE = st.lists(
 )
 
 
+@CALM
 @given(HOSTILE)
 def test_no_spans_break_a_rule_about_time(spans: list[Span]) -> None:
     found = Trace(spans)
@@ -423,6 +429,7 @@ def test_no_spans_break_a_rule_about_time(spans: list[Span]) -> None:
     for rule in RULES:
         for one in rule(reading):
             assert one.text.endswith(".")
+            assert (one.text + one.advice).isprintable()
             assert one.spans
             assert all(0 <= index < len(found) for index in one.spans)
             assert all(not isinstance(value, float | int) or value >= 0 for value in one.numbers.values())

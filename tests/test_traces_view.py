@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ot_bridge.cli.amounts import AGE, SIZE
+from ot_bridge.cli.amounts import AGE, SIZE, age, size
 from ot_bridge.cli.group import cli
 from ot_bridge.traces.receive.ports import ENDPOINTS
 from ot_bridge.traces.store.retention import Retention
@@ -87,7 +87,20 @@ def test_spans_stay_from_one_start_to_the_next(view: Callable[..., Result], home
     sent = view("--otlp-http-port", str(port), act=lambda _: ask(port, "/v1/traces", body(SPAN), JSON))
     path = home / "state" / "ot-bridge" / "traces.db"
     assert sent.output.endswith(f"\n1 span received; {path} holds 1.\n")
-    assert f"\n1 span of 1 trace in {path}; kept are at most 2,000,000 spans, 4 GiB, 7 days.\n" in view().output
+    most = Retention()
+    kept = f"kept are at most {most.max_spans:,} spans, {size(most.max_bytes)}, {age(most.max_age_s)}"
+    assert f"\n1 span of 1 trace in {path}; {kept}.\n" in view().output
+
+
+def test_the_page_for_readers_knows_the_limits() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "view.md").read_text(encoding="utf-8")
+    most = Retention()
+    rows = [f"| `--max-spans` | {most.max_spans:,} |", f"| `--max-bytes` | {size(most.max_bytes)} |"]
+    rows.append(f"| `--max-age` | {age(most.max_age_s)} |")
+    assert [row for row in rows if row not in text] == []
+    assert f"kept are at most {most.max_spans:,} spans, {size(most.max_bytes)}, {age(most.max_age_s)}." in text
+    settings = [one.setting.format(host="localhost", port=one.port) for one in ENDPOINTS]
+    assert [setting for setting in settings if setting not in text] == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")

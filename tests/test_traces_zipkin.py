@@ -235,7 +235,7 @@ def test_a_span_in_pieces_is_put_together() -> None:
         ([("SERVER", "a"), ("CLIENT", "b"), ("CLIENT", "")], {("server", "a"), ("client", "b")}),
         ([("", ""), ("", "")], {("unspecified", "unknown")}),
     ],
-    ids=str,
+    ids=["one", "two services", "one without a service", "two kinds", "none"],
 )
 def test_pieces_go_to_the_span_that_they_fit(pieces: list[tuple[str, str]], spans: set[tuple[str, str]]) -> None:
     for order in (pieces, pieces[::-1]):

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import click
 
-__all__ = ["AGE", "PORT", "SIZE", "Amount", "PortNumber"]
+from ot_bridge.traces.words import plural
+
+__all__ = ["AGE", "PORT", "SIZE", "Amount", "PortNumber", "age", "size"]
 
 _read = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)").fullmatch
 
@@ -60,3 +62,19 @@ _BYTES: Final = {
 SIZE: Final = Amount("size", _BYTES, "500MB, 4GiB")
 AGE: Final = Amount("age", {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}, "12h, 7d")
 PORT: Final = PortNumber()
+
+
+def size(count: int) -> str:
+    """Write a number of bytes: `4 GiB`."""
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count >= 1 << power:
+            return f"{count / (1 << power):.3g} {unit}"
+    return f"{count} bytes"
+
+
+def age(seconds: float) -> str:
+    """Write a time: `7 days`."""
+    for unit, one in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= one:
+            return plural(int(seconds // one), unit)
+    return plural(int(seconds), "second")

@@ -9,17 +9,19 @@ from typing import Final
 
 import click
 
-from ot_bridge.cli.amounts import AGE, PORT, SIZE
+from ot_bridge.cli.amounts import AGE, PORT, SIZE, age, size
 from ot_bridge.cli.extras import missing
 from ot_bridge.config import OF_TOOLS
 from ot_bridge.errors import BridgeError
 from ot_bridge.traces.receive.ports import ENDPOINTS, Ports
+from ot_bridge.traces.store.retention import Retention
 
 __all__ = ["view"]
 
 (_TOKEN_VARIABLE,) = OF_TOOLS
 _AUTO: Final = "auto"
 _SHORTEST_TOKEN: Final = 16
+_USUAL: Final = Retention()
 
 
 def _port_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,9 +35,13 @@ def _port_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(short_help="Receive, keep and show traces, without a backend.")
 @click.option("--db", type=click.Path(path_type=Path, dir_okay=False), help="Keep the spans in this file.")
 @click.option("--temporary", is_flag=True, help="Keep them only as long as the command runs.")
-@click.option("--max-spans", type=click.IntRange(1), metavar="N", help="Keep at most so many. [default: 2000000]")
-@click.option("--max-bytes", type=SIZE, help="Keep the file below this size, such as 500MB. [default: 4GiB]")
-@click.option("--max-age", type=AGE, help="Keep a trace so long, such as 12h. [default: 7d]")
+@click.option(
+    "--max-spans", type=click.IntRange(1), metavar="N", help=f"Keep at most so many. [default: {_USUAL.max_spans}]"
+)
+@click.option(
+    "--max-bytes", type=SIZE, help=f"Keep the file below this size, such as 500MB. [default: {size(_USUAL.max_bytes)}]"
+)
+@click.option("--max-age", type=AGE, help=f"Keep a trace so long, such as 12h. [default: {age(_USUAL.max_age_s)}]")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address; others need a token.")
 @click.option("--token", envvar=_TOKEN_VARIABLE, help=f"Ask for this token, or for one that is made: {_AUTO}.")

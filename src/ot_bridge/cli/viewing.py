@@ -18,6 +18,7 @@ from urllib.parse import quote
 import click
 from starlette.types import ASGIApp
 
+from ot_bridge.cli.amounts import age, size
 from ot_bridge.traces.page.app import page_app
 from ot_bridge.traces.page.site import Listening as Shown
 from ot_bridge.traces.page.site import PageInfo
@@ -156,7 +157,7 @@ def _greet(wanted: Wanted, servers: Servers, store: Store) -> None:
     where = "in a temporary file, until this ends" if wanted.temporary else f"in {store.path}"
     click.echo(
         f"{plural(kept.spans, 'span')} of {plural(kept.traces, 'trace')} {where}; kept are at most "
-        f"{number(most.max_spans)} spans, {_size(most.max_bytes)}, {_age(most.max_age_s)}."
+        f"{number(most.max_spans)} spans, {size(most.max_bytes)}, {age(most.max_age_s)}."
     )
     click.echo("Ctrl-C ends it.")
     sys.stdout.flush()
@@ -181,17 +182,3 @@ def _report(wanted: Wanted, store: Store, writer: Writer, counts: Counts, *, flu
 def _shown(text: str) -> str:
     """What came from others may hold anything, and a terminal obeys."""
     return harmless(text, sys.stdout.encoding or "ascii")
-
-
-def _size(size: int) -> str:
-    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if size >= 1 << power:
-            return f"{size / (1 << power):.3g} {unit}"
-    return f"{size} bytes"
-
-
-def _age(seconds: float) -> str:
-    for unit, one in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= one:
-            return plural(int(seconds // one), unit)
-    return plural(int(seconds), "second")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ot_bridge.demo.fleet import Service, environment, services
 from ot_bridge.demo.forward import forward
 from ot_bridge.demo.launcher import Shop
 from ot_bridge.demo.node import Node, NoNode, find_node
+from ot_bridge.demo.page import page
 from ot_bridge.demo.receiver import Receiver
 from ot_bridge.demo.verdict import Finding, Story, cause, judge, judge_shape
 from ot_bridge.traces.model import Span
@@ -62,7 +64,10 @@ def run(
     found = find_node() if node else NoNode("switched off")
     fleet = services(found if isinstance(found, Node) else None)
     fleet = tuple(replace(one, environment={**one.environment, **changes.get(one.name, {})}) for one in fleet)
-    with Receiver() as receiver, Shop(fleet, environment(receiver.otlp_url, receiver.udp_port)) as shop:
+    with contextlib.ExitStack() as opened:
+        inbox, shown = opened.enter_context(page()) if keep else (None, None)
+        receiver = opened.enter_context(Receiver(inbox, shown))
+        shop = opened.enter_context(Shop(fleet, environment(receiver.otlp_url, receiver.udp_port)))
         _introduce(console, fleet, shop)
         if isinstance(found, NoNode):
             console.print(Text(f"no Node service ({found.reason}): notification-service runs on Python instead", "dim"))
@@ -157,6 +162,7 @@ def _keep(console: Console, receiver: Receiver, shop: Shop, url: str, endpoint: 
     console.print("\nThe shop stays open until Ctrl-C. A checkout whose bank is quick, so that the parcel is sent:")
     command = f"""curl -X POST {url} -H 'content-type: application/json' -d '{{"bank_s": 0.05}}'"""
     console.print(Text(f"  {command}", "bold"), soft_wrap=True)
+    console.print(Text(f"All its traces are on the page: {receiver.page_url}"), soft_wrap=True)
     try:
         while True:
             since = len(receiver.batches())

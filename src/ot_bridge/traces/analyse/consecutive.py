@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ot_bridge.traces.analyse.blocking import blocking_children
 from ot_bridge.traces.analyse.clock import same_clock
-from ot_bridge.traces.analyse.finding import Finding
+from ot_bridge.traces.analyse.finding import Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.statements import Target
 from ot_bridge.traces.words import and_, duration, line, plural
@@ -17,7 +17,7 @@ from ot_bridge.traces.words import and_, duration, line, plural
 __all__ = ["could_be_parallel"]
 
 KEY = "could-be-parallel"
-MAX_GAP = 0.1
+LONG_GAP = 0.1
 """Of what two calls took together: with a longer gap something happened between them, perhaps with the answer."""
 MIN_GAIN = 0.1
 """Of the root's duration; less is not worth a change."""
@@ -36,7 +36,7 @@ def could_be_parallel(reading: Reading) -> Sequence[Finding]:
             found += [
                 _finding(reading, parent, calls) for calls in _sequences(reading, parent) if _pays(reading, calls)
             ]
-    return found
+    return at_most(sorted(found, key=lambda one: -float(one.numbers["saving_ns"])))
 
 
 def _sequences(reading: Reading, parent: int) -> Iterator[list[int]]:
@@ -63,7 +63,7 @@ def _sequences(reading: Reading, parent: int) -> Iterator[list[int]]:
 def _follows(reading: Reading, before: int, after: int) -> bool:
     earlier, later = reading.trace.spans[before], reading.trace.spans[after]
     gap = later.start_ns - earlier.end_ns
-    return same_clock(earlier, later) and 0 <= gap < MAX_GAP * (earlier.duration_ns + later.duration_ns)
+    return same_clock(earlier, later) and 0 <= gap < LONG_GAP * (earlier.duration_ns + later.duration_ns)
 
 
 def _asked(reading: Reading, index: int) -> Target | None:
@@ -96,7 +96,7 @@ def _finding(reading: Reading, parent: int, calls: Sequence[int]) -> Finding:
     return Finding(
         rule=KEY,
         text=(
-            f"{spans[parent].title} made {plural(len(calls), 'call')} one after the other, {and_(named)}, for"
+            f"{line(spans[parent].title)} made {plural(len(calls), 'call')} one after the other, {and_(named)}, for"
             f" {duration(total)}: side by side they would take up to {duration(gain)} less, if none needs the answer of"
             " another."
         ),

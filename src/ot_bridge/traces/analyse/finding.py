@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-__all__ = ["CERTAINTIES", "SEVERITIES", "Certainty", "Finding", "Severity"]
+from ot_bridge.traces.words import plural
+
+__all__ = ["CERTAINTIES", "SEVERITIES", "Certainty", "Finding", "Severity", "at_most"]
 
 Certainty: TypeAlias = Literal["sure", "likely", "guess"]
 Severity: TypeAlias = Literal["error", "warning", "note"]
@@ -40,3 +42,17 @@ class Finding:
     service: str = ""
     numbers: Mapping[str, float | str] = field(default_factory=dict)
     advice: str = ""
+
+
+MOST = 20
+"""A rule that finds more of one kind says how many more there are."""
+
+
+def at_most(found: Sequence[Finding]) -> Sequence[Finding]:
+    """Keep the first `MOST` findings of a rule, and say how many were left out."""
+    if len(found) <= MOST:
+        return found
+    left = len(found) - MOST
+    text = f"{plural(left, 'more finding')} of this rule, each of less weight, {'is' if left == 1 else 'are'} left out."
+    rest = Finding(found[0].rule, text, "sure", "note", found[MOST].spans, "more", numbers={"count": left})
+    return [*found[:MOST], rest]

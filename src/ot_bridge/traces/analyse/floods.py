@@ -80,13 +80,13 @@ def _finding(reading: Reading, members: Sequence[int]) -> Finding:
     by = f" by {line(library)}" if library else ""
     parents = Counter(trace.parents[index] for index in members)
     top, most = parents.most_common(1)[0]
-    under = f", {number(most)} of them under {trace.spans[top].title}" if top >= 0 else ""
+    under = f", {number(most)} of them under {line(trace.spans[top].title)}" if top >= 0 else ""
     typical = _typical(reading, members)
     known = [advice for name, advice in _SWITCHES.items() if name in library.lower().replace("/", ".").split(".")[-1]]
     return Finding(
         rule=KEY,
         text=(
-            f"{plural(len(members), 'span')} {line(span.name)!r} of {span.service}{by} are"
+            f"{plural(len(members), 'span')} {line(span.name)!r} of {line(span.service)}{by} are"
             f" {share(len(members), len(trace))} of the trace{under}; half of them took less than"
             f" {duration(typical + 1)} and they have nothing more to tell."
         ),

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ot_bridge.traces.analyse.ancestry import Ancestry
-from ot_bridge.traces.analyse.finding import Finding
+from ot_bridge.traces.analyse.finding import Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.runs import MIN_RUN, Run, most_at_once, sibling_runs
 from ot_bridge.traces.analyse.where_time_went import share
@@ -26,7 +26,6 @@ MANY_CALLS = 20
 """So many are worth a look however short they are: their number grows with the data."""
 FAILED_SHARE = 0.5
 """When so many of them failed they are attempts, see `timeouts-and-retries`."""
-MAX_FINDINGS = 10
 
 
 class _Group(NamedTuple):
@@ -43,7 +42,7 @@ def repeated_calls(reading: Reading) -> Sequence[Finding]:
     for group in _without_consequences(reading.trace, list(_groups(reading))):
         found[_key(reading, group.members[0])].append(group)
     ranked = sorted(found.values(), key=lambda groups: (-sum(one.path_ns for one in groups), groups[0].members))
-    return [_finding(reading, groups) for groups in ranked[:MAX_FINDINGS]]
+    return at_most([_finding(reading, groups) for groups in ranked])
 
 
 def _key(reading: Reading, index: int) -> tuple[object, ...]:
@@ -139,9 +138,9 @@ def _finding(reading: Reading, groups: Sequence[_Group]) -> Finding:
     longest = max(members, key=lambda index: (trace.spans[index].duration_ns, -index))
     saving = reading.savings.of_all(index for index in members if index != longest)
     words = [
-        f"{first.service} asked {number(len(members))} times for {label!r}",
+        f"{line(first.service)} asked {number(len(members))} times for {label!r}",
         f"with the same values{' each time' if len(members) > 1 else ''}" if identical else "",
-        f"under {trace.spans[worst.top].title}" if worst.top >= 0 else "",
+        f"under {line(trace.spans[worst.top].title)}" if worst.top >= 0 else "",
         "in sequence" if at_once == 1 else f"up to {number(at_once)} at once",
         f"after {plural(1, 'call')} for {line(source)!r}" if source and not identical else "",
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from ot_bridge.traces.analyse.finding import Certainty, Finding
+from ot_bridge.traces.analyse.finding import Certainty, Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.timeouts import Timeout, timeout
 from ot_bridge.traces.analyse.where_time_went import share
@@ -23,7 +23,6 @@ GROWING = 1.5
 """Pauses grow when each is so many times the one before, as with exponential backoff."""
 EARLY = 1.02
 """A server that worked so many times as long as its client waited was left by it."""
-MAX_FINDINGS = 10
 MAX_NAMED = 5
 _RESENT = ("http.request.resend_count", "http.resend_count", "http.retry_count")
 
@@ -78,7 +77,7 @@ def timeouts_and_retries(reading: Reading) -> Sequence[Finding]:
     tried = {index for chain in chains for index in chain.spans}
     found += _timeouts(reading, ended, tried)
     found.sort(key=lambda one: -float(one.numbers["total_ns"]))
-    return found[:MAX_FINDINGS]
+    return at_most(found)
 
 
 def _retried(reading: Reading, chain: Chain, ended: Mapping[int, Timeout]) -> Finding:
@@ -100,7 +99,7 @@ def _retried(reading: Reading, chain: Chain, ended: Mapping[int, Timeout]) -> Fi
     return Finding(
         rule=KEY,
         text=(
-            f"{first.service} tried {line(first.name)!r} {plural(len(spans), 'time')} in {duration(total)}, with"
+            f"{line(first.service)} tried {line(first.name)!r} {plural(len(spans), 'time')} in {duration(total)}, with"
             f" {waits}, {outcome}{f'; {how}' if how else ''}."
         ),
         certainty=certainty,
@@ -138,8 +137,9 @@ def _storms(reading: Reading, chains: Sequence[Chain]) -> Iterator[Finding]:
         yield Finding(
             rule=KEY,
             text=(
-                f"Retries multiply: {spans[0].service} tried {line(spans[0].name)!r} {plural(len(spans), 'time')}, and"
-                f" below that {deep.service} tried {line(deep.name)!r} {plural(count, 'time')}."
+                f"Retries multiply: {line(spans[0].service)} tried {line(spans[0].name)!r}"
+                f" {plural(len(spans), 'time')}, and below that {line(deep.service)} tried"
+                f" {line(deep.name)!r} {plural(count, 'time')}."
             ),
             certainty="likely",
             severity="warning",
@@ -171,12 +171,12 @@ def _timeouts(reading: Reading, ended: Mapping[int, Timeout], tried: set[int]) -
         server = _left_behind(reading, index)
         how = f" ({why.sign})" if why else ""
         waiting = f", waiting for {why.phase}" if why and why.phase else ""
-        text = f"{span.title} was ended by a timeout after {duration(span.duration_ns)}{how}{waiting}"
+        text = f"{line(span.title)} was ended by a timeout after {duration(span.duration_ns)}{how}{waiting}"
         if server is not None:
             other = trace.spans[server]
             text = (
-                f"{span.title} gave up after {duration(span.duration_ns)}{how}, while {other.title} worked for"
-                f" {duration(other.duration_ns)}"
+                f"{line(span.title)} gave up after {duration(span.duration_ns)}{how}, while {line(other.title)} worked"
+                f" for {duration(other.duration_ns)}"
             )
         more = f"; {plural(len(members) - 1, 'more span')} like it" if len(members) > 1 else ""
         yield Finding(

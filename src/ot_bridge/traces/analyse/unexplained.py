@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from ot_bridge.traces.analyse.blocking import blocking_children
 from ot_bridge.traces.analyse.clock import same_clock
 from ot_bridge.traces.analyse.critical_path import Section
-from ot_bridge.traces.analyse.finding import Certainty, Finding
+from ot_bridge.traces.analyse.finding import Certainty, Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.self_time import Interval, length, union
 from ot_bridge.traces.analyse.where_time_went import share
@@ -52,7 +52,7 @@ def unexplained_time(reading: Reading) -> Sequence[Finding]:
             found += between
         elif reading.path.own_ns.get(index, 0) >= limit:
             found += _own(reading, index, sections[index], limit)
-    return sorted(found, key=lambda one: -float(one.numbers["unexplained_ns"]))
+    return at_most(sorted(found, key=lambda one: -float(one.numbers["unexplained_ns"])))
 
 
 def _call(reading: Reading, index: int, limit: float) -> list[Finding] | None:
@@ -70,7 +70,9 @@ def _call(reading: Reading, index: int, limit: float) -> list[Finding] | None:
     if same_clock(client, servers[0]):
         before = servers[0].start_ns - client.start_ns
         side = f", {duration(before)} of it before the server began" if 0 < before <= outside else ""
-    whole = f"{client.title} waited {duration(client.duration_ns)} for {servers[0].service}, which worked for"
+    whole = (
+        f"{line(client.title)} waited {duration(client.duration_ns)} for {line(servers[0].service)}, which worked for"
+    )
     text = (
         f"{whole} {duration(inside)}: {duration(outside)} are between the two{side} (a guess: network, TLS or a queue"
         " before the server)."
@@ -98,7 +100,7 @@ def _own(reading: Reading, index: int, sections: Sequence[Section], limit: float
         said = [f"a guess: {_guess(reading, where, pieces, children)}", *_inside(reading, index, pieces)]
         gaps = f" in {plural(len(pieces), 'gap')}" if len(pieces) > 1 else ""
         text = (
-            f"Nothing tells what {span.title} did for {duration(total)}{gaps} {_WHERE[where]},"
+            f"Nothing tells what {line(span.title)} did for {duration(total)}{gaps} {_WHERE[where]},"
             f" {share(total, reading.root_ns)} of the whole ({'; '.join(said)})."
         )
         certain = all(same_clock(span, spans[child]) for child in children)
@@ -187,8 +189,8 @@ def _queues(reading: Reading, limit: float) -> Iterator[Finding]:
         span, sent = trace.spans[index], trace.spans[trace.parents[index]]
         more = f", and {plural(len(times) - 1, 'more')} like it" if len(times) > 1 else ""
         text = (
-            f"{span.title} began {duration(waited)} after {sent.title} had ended{more} (a guess: it lay in the queue,"
-            " or no worker was free)."
+            f"{line(span.title)} began {duration(waited)} after {line(sent.title)} had ended{more} (a guess: it lay in"
+            " the queue, or no worker was free)."
         )
         certainty: Certainty = "likely" if same_clock(sent, span) else "guess"
         yield _found(reading, "queue", text, certainty, (index, trace.parents[index]), waited, span.service)

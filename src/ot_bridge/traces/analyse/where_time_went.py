@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ot_bridge.traces.analyse.finding import CERTAINTIES, Certainty, Finding
 from ot_bridge.traces.analyse.reading import Reading
-from ot_bridge.traces.words import and_, duration, plural
+from ot_bridge.traces.words import and_, duration, line, plural
 
 __all__ = ["KEY", "share", "where_time_went"]
 
@@ -32,8 +32,8 @@ def where_time_went(reading: Reading) -> Sequence[Finding]:
     words = []
     for service in order[:MAX_NAMED]:
         most = by_service[service][0]
-        named = f", mostly in {spans[most].name!r}" if 2 * path.own_ns[most] > times[service] else ""
-        words.append(f"{service} took {share(times[service], whole)} ({duration(times[service])}{named})")
+        named = f", mostly in {line(spans[most].name)!r}" if 2 * path.own_ns[most] > times[service] else ""
+        words.append(f"{line(service)} took {share(times[service], whole)} ({duration(times[service])}{named})")
     if len(order) > MAX_NAMED:
         left = sum(times[service] for service in order[MAX_NAMED:])
         words.append(f"{plural(len(order) - MAX_NAMED, 'more service')} {share(left, whole)}")
@@ -48,7 +48,7 @@ def where_time_went(reading: Reading) -> Sequence[Finding]:
     return [
         Finding(
             rule=KEY,
-            text=f"Of the {duration(whole)} of {spans[path.root].title}, {and_(words)}.",
+            text=f"Of the {duration(whole)} of {line(spans[path.root].title)}, {and_(words)}.",
             certainty=_certainty(reading),
             severity="note",
             spans=tuple(top),
@@ -62,7 +62,7 @@ def where_time_went(reading: Reading) -> Sequence[Finding]:
 def _advice(reading: Reading, top: int, saving: int) -> str:
     if top == reading.path.root:
         return "Most of it is the root's own time."
-    return f"Without {reading.trace.spans[top].title} it would take up to {duration(saving)} less."
+    return f"Without {line(reading.trace.spans[top].title)} it would take up to {duration(saving)} less."
 
 
 def _certainty(reading: Reading) -> Certainty:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias
@@ -222,19 +222,42 @@ class _Pairs:
         self._searched = sorted(searched)
         self._below = [0, *accumulate(searched[value] for value in self._searched)]
         self._all = len(first) * len(second)
+        self._few = 4 * (len(first) + len(second))
         self._low = min(others) - max(ones)
         self._high = max(others) - min(ones)
 
     def smallest(self, rank: int) -> int:
         """Return the difference that has `rank` ones before it."""
-        low, high = self._low, self._high
-        while low < high:
-            middle = (low + high) // 2
-            if self._up_to(middle) > rank:
-                high = middle
+        # The difference is above `low`, which `below` of them are not, and not above `high`, which `until` are not.
+        low, high, below, until, step = self._low - 1, self._high, 0, self._all, 0
+        while high - low > 1 and until - below > self._few:
+            # By proportion, which is quick where they lie evenly; in between by halves, which is never slow.
+            guess = low + (high - low) * (rank + 1 - below) // (until - below) if step % 2 else (low + high) // 2
+            guess = min(max(guess, low + 1), high - 1)
+            count, step = self._up_to(guess), step + 1
+            if count > rank:
+                high, until = guess, count
             else:
-                low = middle + 1
-        return low
+                low, below = guess, count
+        if high - low == 1:
+            return high
+        for value, count in sorted(self._between(low, high)):
+            below += count
+            if below > rank:
+                return value
+        return high
+
+    def _between(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Yield the differences above `low` and up to `high`, each with its count."""
+        searched, below = self._searched, self._below
+        for value, n in self._walked:
+            if self._flip:
+                first, last = bisect_left(searched, value - high), bisect_left(searched, value - low)
+            else:
+                first, last = bisect_right(searched, value + low), bisect_right(searched, value + high)
+            for index in range(first, last):
+                other = searched[index]
+                yield (value - other if self._flip else other - value), n * (below[index + 1] - below[index])
 
     def _up_to(self, bound: int) -> int:
         searched, below = self._searched, self._below

@@ -18,7 +18,7 @@ class Decoded(NamedTuple):
     Attributes:
         batches: the spans.
         rejected: how many spans, or log records, could not be read.
-        problem: what was wrong with the last of them.
+        problem: what was wrong with the last of them; when none was rejected, a warning.
         logs: the log records.
         noted: what was read although it is not as the format says, or was changed, and how often.
     """

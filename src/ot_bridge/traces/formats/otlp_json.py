@@ -22,7 +22,7 @@ from ot_bridge.traces.words import plural
 
 __all__ = ["LARGEST_FILE", "MOST_OBJECTS", "decode_logs", "decode_object", "decode_traces", "read_json", "to_json"]
 
-MOST_OBJECTS: Final = 4_000_000
+MOST_OBJECTS: Final = 2_000_000
 """Objects and lists of one body: as Python's they take a hundred times the bytes that they have in JSON."""
 LARGEST_FILE: Final = 1 << 30
 """Bytes that a file may have, also after inflating."""
@@ -107,7 +107,7 @@ def _with_hex(found: dict[str, Any]) -> None:
 
 def _parsed(data: bytes) -> object:
     if data.count(b"{") + data.count(b"[") > MOST_OBJECTS:
-        raise OtlpError(f"cannot read JSON of more than {MOST_OBJECTS:,} objects and lists")
+        raise OtlpError(f"cannot read JSON of more than {MOST_OBJECTS:,} objects and lists: send smaller batches")
     try:
         return json.loads(data)
     except RecursionError:

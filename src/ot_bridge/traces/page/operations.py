@@ -16,7 +16,7 @@ from ot_bridge.traces.page.site import site
 
 __all__ = ["MOST_REQUESTS", "ROUTES"]
 
-MOST_REQUESTS = 50_000
+MOST_REQUESTS = 30_000
 """So many requests are read, the newest; the page says so."""
 
 _BETTER = ("fails less", "faster")

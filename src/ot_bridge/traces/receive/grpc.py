@@ -18,8 +18,9 @@ from ot_bridge.traces.formats import otlp_proto
 from ot_bridge.traces.formats.otlp_checks import OtlpError
 from ot_bridge.traces.receive.body import Limits
 from ot_bridge.traces.receive.guard import Access
-from ot_bridge.traces.receive.http import NO_METRICS, RETRY_AFTER_S, SIGNALS, Answer, take
+from ot_bridge.traces.receive.http import NO_METRICS, SIGNALS, Answer, take
 from ot_bridge.traces.receive.inbox import Counts, Inbox
+from ot_bridge.traces.receive.taking import RETRY_AFTER_S
 
 __all__ = ["PROTOCOL", "GrpcServer"]
 

@@ -31,12 +31,12 @@ from ot_bridge.traces.formats.decoded import Decoded
 from ot_bridge.traces.formats.otlp_checks import OtlpError
 from ot_bridge.traces.receive.body import BodyError, Limits, decode_apart, read_body
 from ot_bridge.traces.receive.inbox import Counts, Inbox
+from ot_bridge.traces.receive.taking import RETRY_AFTER_S, hand_on
 from ot_bridge.traces.words import plural
 
-__all__ = ["NO_METRICS", "PROTOCOL", "RETRY_AFTER_S", "SIGNALS", "Answer", "Signal", "refusal", "routes", "take"]
+__all__ = ["NO_METRICS", "PROTOCOL", "SIGNALS", "Answer", "Signal", "refusal", "routes", "take"]
 
 PROTOCOL: Final = "otlp/http"
-RETRY_AFTER_S: Final = 1
 NO_METRICS: Final = "metrics are not kept here: set OTEL_METRICS_EXPORTER=none to send none"
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
@@ -106,20 +106,11 @@ class Answer(NamedTuple):
 
 def take(decoded: Decoded, signal: Signal, inbox: Inbox, counts: Counts, protocol: str) -> Answer:
     """Hand on what was decoded, count it, and say what became of it."""
-    spans = sum(len(group.spans) for batch in decoded.batches for group in batch.scope_spans)
-    records = sum(len(group.log_records) for batch in decoded.logs for group in batch.scope_logs)
-    if decoded.rejected:
-        counts.add(protocol, f"bad {signal.noun}", decoded.rejected, example=decoded.problem)
-    for what, number in decoded.noted.items():
-        counts.add(protocol, what, number)
-    if not spans + records:
+    taken = hand_on(decoded, protocol, inbox, counts, signal.noun)
+    if taken is None:
         return Answer(400 if decoded.rejected else 200, decoded.problem)
-    if not inbox.put(decoded.batches, decoded.logs):
-        counts.add(protocol, "refused: the store could not keep up", spans + records)
+    if not taken:
         return Answer(503, f"cannot take more {signal.noun} now: the store cannot keep up")
-    for what, number in (("spans", spans), ("log records", records)):
-        if number:
-            counts.add(protocol, what, number)
     if decoded.rejected:
         rejected = plural(decoded.rejected, f"bad {signal.noun.removesuffix('s')}")
         return Answer(200, f"{rejected}, the last: {decoded.problem}", decoded.rejected)

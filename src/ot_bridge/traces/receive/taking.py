@@ -1,4 +1,4 @@
-"""What the HTTP ports of Jaeger and of Zipkin share: a body is read and decoded, and a status and a line answer it."""
+"""What receivers share: counting and handing on; the HTTP ports of Jaeger and of Zipkin share all the rest too."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ RETRY_AFTER_S: Final = 1
 _FULL: Final = "cannot take more spans now: the store cannot keep up"
 
 
-def hand_on(decoded: Decoded, protocol: str, inbox: Inbox, counts: Counts) -> bool | None:
+def hand_on(decoded: Decoded, protocol: str, inbox: Inbox, counts: Counts, noun: str = "spans") -> bool | None:
     """Count what was decoded and hand it on; False when there was no room for it, None when there was nothing."""
     if decoded.rejected:
-        counts.add(protocol, "bad spans", decoded.rejected, example=decoded.problem)
+        counts.add(protocol, f"bad {noun}", decoded.rejected, example=decoded.problem)
     for what, number in decoded.noted.items():
         counts.add(protocol, what, number)
-    spans = sum(len(scope.spans) for batch in decoded.batches for scope in batch.scope_spans)
-    if not spans:
+    found = {
+        "spans": sum(len(scope.spans) for batch in decoded.batches for scope in batch.scope_spans),
+        "log records": sum(len(scope.log_records) for batch in decoded.logs for scope in batch.scope_logs),
+    }
+    if not any(found.values()):
         return None
-    taken = inbox.put(decoded.batches)
-    counts.add(protocol, "spans" if taken else "dropped: the store could not keep up", spans)
+    taken = inbox.put(decoded.batches, decoded.logs)
+    for what, number in found.items():
+        if number:
+            counts.add(protocol, what if taken else f"{what} dropped: the store could not keep up", number)
     return taken
 
 
@@ -53,7 +58,9 @@ async def take(
     except BodyError as error:
         counts.add(protocol, "bodies not read", example=str(error))
         status = unreadable if error.status == 400 else error.status
-        return refusal(status, str(error), retry_after_s=error.retry_after_s)
+        answer = refusal(status, str(error), retry_after_s=error.retry_after_s)
+        answer.headers["connection"] = "close"  # The rest of the body is not read.
+        return answer
     except ValueError as error:
         counts.add(protocol, "bad bodies", example=str(error))
         return refusal(400, str(error))

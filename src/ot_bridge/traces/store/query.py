@@ -49,7 +49,8 @@ class Summary(NamedTuple):
 
     Attributes:
         root_service: of the root that has no parent; `""` while it has not arrived.
-        services: the number of spans of each service.
+        services: the number of spans of each service, of the first 1,000.
+        start_ns: of the first span that came, in whatever version of it; so `duration_ns`.
         duration_ns: from the first start to the last end.
         errors: how many spans failed.
         received_ns: when its last span arrived.
@@ -72,7 +73,8 @@ class Found(NamedTuple):
     Attributes:
         traces: the rows that were asked for.
         total: how many traces match.
-        exact: False when counting stopped at a limit, and `total` is that limit.
+        exact: False when counting stopped at a limit of number or time: there are at least `total`. Without any traces
+            the search itself took too long.
     """
 
     traces: Sequence[Summary]

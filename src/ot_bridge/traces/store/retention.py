@@ -15,12 +15,13 @@ class Retention:
 
     Attributes:
         max_spans: number of spans.
-        max_bytes: size of the database with its log, in bytes. SQLite's pages that are free for new spans do not count.
-        max_age_s: seconds since the last span of a trace arrived.
+        max_bytes: size of the database without its log, which has up to 64 MiB beside it, and without the pages that
+            are free for new spans.
+        max_age_s: seconds since the first span of a trace arrived.
     """
 
-    max_spans: int = 2_000_000
-    max_bytes: int = 4 << 30
+    max_spans: int = 1_000_000
+    max_bytes: int = 2 << 30
     max_age_s: float = 7 * 86_400.0
 
     def __post_init__(self) -> None:

@@ -19,9 +19,23 @@ from ot_bridge.traces.model import Resource, Scope
 from ot_bridge.traces.otlp import attributes, one_span, resource
 from ot_bridge.traces.words import text
 
-__all__ = ["LONGEST_TAG", "EntryRow", "Group", "SpanRow", "groups", "signed", "span_row", "tag_hash", "unsigned"]
+__all__ = [
+    "LONGEST_NAME",
+    "LONGEST_TAG",
+    "EntryRow",
+    "Group",
+    "SpanRow",
+    "cleaned",
+    "groups",
+    "hash64",
+    "signed",
+    "span_row",
+    "tag_hash",
+]
 
-LONGEST_TAG = 200
+LONGEST_NAME = 1_000
+"""Of the names of services and spans so many characters count in searches and lists."""
+LONGEST_TAG = 1_000
 """Values of more characters are not found by a search for their tag."""
 
 _LAST = 2**63 - 1
@@ -32,7 +46,8 @@ _SIGNS = frozenset({"error", "otel.status_code", *HTTP_CODES, *GRPC_CODES})
 _FIRST_FAILURE = "400"
 # Only with one of these does an entry say more than its name: what `operation_of` and `weight_of` read.
 _TELLING = frozenset({"http.route", "sampler.type"})
-_MOST_HASHES = 200_000
+_MOST_PAIRS, _LONGEST_KNOWN = 50_000, 100
+_MOST_ORIGINS = 1_000
 
 
 class EntryRow(NamedTuple):
@@ -71,39 +86,58 @@ class Group(NamedTuple):
     Attributes:
         resource: OTLP's message as bytes, and so the scope.
         tags: hashes of the resource's attributes.
-        keys: of the attributes of the resource.
     """
 
     resource: bytes
     service: str
     scope: bytes
     tags: Sequence[int]
-    keys: Sequence[str]
     origin: Resource
     named: Scope
     via: str
     spans: Sequence[OtlpSpan]
 
 
+class _Origin(NamedTuple):
+    """What is read of a resource."""
+
+    resource: Resource
+    via: str
+    service: str
+    tags: Sequence[int]
+
+
+_origins: dict[bytes, _Origin] = {}
+
+
 def groups(batches: Sequence[ResourceSpans]) -> Iterator[Group]:
     """Split batches by resource and scope."""
     for batch in batches:
-        origin, via = resource(batch.resource.attributes)
-        tags = [tag_hash(key, text(value)) for key, value in origin.attributes.items()]
-        data = batch.resource.SerializeToString()
+        data = batch.resource.SerializeToString(deterministic=True)
+        origin = _origins.get(data)
+        if origin is None:
+            if len(_origins) >= _MOST_ORIGINS:
+                _origins.clear()
+            origin = _origins[data] = _read(batch)
         for scope_spans in batch.scope_spans:
             scope = scope_spans.scope
             yield Group(
                 data,
-                _clean(origin.service),
-                scope.SerializeToString(),
-                tags,
-                list(origin.attributes),
-                origin,
+                origin.service,
+                scope.SerializeToString(deterministic=True),
+                origin.tags,
+                origin.resource,
                 Scope(scope.name, scope.version),
-                via,
+                origin.via,
                 scope_spans.spans,
             )
+
+
+def _read(batch: ResourceSpans) -> _Origin:
+    found, via = resource(batch.resource.attributes)
+    named = ((key, text(value)) for key, value in found.attributes.items())
+    tags = [tag_hash(key, value) for key, value in named if len(value) <= LONGEST_TAG]
+    return _Origin(found, via, cleaned(found.service), tags)
 
 
 def span_row(span: OtlpSpan, group: Group, keys: set[str]) -> SpanRow:
@@ -112,23 +146,24 @@ def span_row(span: OtlpSpan, group: Group, keys: set[str]) -> SpanRow:
     end = min(max(span.end_time_unix_nano, start), _LAST)
     tags, suspect, telling = list[int](), bool(span.events), bool(span.trace_state)
     for pair in span.attributes:
-        key, value = pair.key, _text(pair.value)
+        data = pair.SerializeToString()
+        key, number, is_sign, tells = _pairs.get(data) or _pair(pair, data)
         keys.add(key)
-        if key in _SIGNS:
-            suspect = suspect or not (key in HTTP_CODES and value < _FIRST_FAILURE and len(value) == 3)
-        elif key in _TELLING:
+        if number is not None:
+            tags.append(number)
+        if is_sign:
+            suspect = True
+        elif tells:
             telling = True
-        if len(value) <= LONGEST_TAG:
-            tags.append(tag_hash(key, value))
     status, kind, is_root = span.status.code, span.kind, not span.parent_span_id.strip(b"\0")
     is_entry = is_root or kind in _ENTRIES
     suspect = suspect and status not in (_ERROR, _OK)
-    failed, name = status == _ERROR, _clean(span.name)
+    failed, name = status == _ERROR, cleaned(span.name)
     entry = EntryRow(name, 1.0) if is_entry else None
     if suspect or (telling and is_entry):
         whole = one_span(span, group.origin, group.named, group.via)
         failed = error_mark(whole) is not None
-        entry = EntryRow(_clean(operation_of(whole)), weight_of(whole)) if is_entry else None
+        entry = EntryRow(cleaned(operation_of(whole)), weight_of(whole)) if is_entry else None
     return SpanRow(
         trace_id=span.trace_id.rjust(16, b"\0")[-16:],
         span_id=signed(int.from_bytes(span.span_id[-8:], "big")),
@@ -154,20 +189,45 @@ def _text(value: AnyValue) -> str:
     return text(attributes([KeyValue(key="", value=value)])[""])
 
 
-_hashes: dict[tuple[str, str], int] = {}
+class _Pair(NamedTuple):
+    """What an attribute tells.
+
+    Attributes:
+        hash: None when it is too long to be searched.
+        is_sign: a span with it may have failed.
+        tells: an entry with it says more than its name.
+    """
+
+    key: str
+    hash: int | None
+    is_sign: bool
+    tells: bool
+
+
+_pairs: dict[bytes, _Pair] = {}
+
+
+def _pair(pair: KeyValue, data: bytes) -> _Pair:
+    """Read an attribute, and remember what is read: most come again and again."""
+    key, value = pair.key, _text(pair.value)
+    is_sign = key in _SIGNS and not (key in HTTP_CODES and value < _FIRST_FAILURE and len(value) == len(_FIRST_FAILURE))
+    number = tag_hash(key, value) if len(value) <= LONGEST_TAG else None
+    found = _Pair(key, number, is_sign, key in _TELLING)
+    if len(data) <= _LONGEST_KNOWN:
+        if len(_pairs) >= _MOST_PAIRS:
+            _pairs.clear()
+        _pairs[data] = found
+    return found
 
 
 def tag_hash(key: str, value: str) -> int:
     """Return the number by which a tag is found, the same in each process."""
-    pair = (key, value)
-    found = _hashes.get(pair)
-    if found is None:
-        digest = blake2b(f"{key}\0{value}".encode(errors="surrogatepass"), digest_size=8).digest()
-        found = int.from_bytes(digest, "big", signed=True)
-        if len(_hashes) >= _MOST_HASHES:
-            _hashes.clear()
-        _hashes[pair] = found
-    return found
+    return hash64(f"{key}\0{value}".encode(errors="surrogatepass"))
+
+
+def hash64(data: bytes) -> int:
+    """Return a number for some bytes, as SQLite has it, signed."""
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big", signed=True)
 
 
 def signed(number: int) -> int:
@@ -175,10 +235,6 @@ def signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def unsigned(number: int) -> int:
-    """Return SQLite's signed number as 64 bits."""
-    return number % (1 << 64)
-
-
-def _clean(name: str) -> str:
-    return name.replace("\0", "\ufffd") if "\0" in name else name
+def cleaned(name: str) -> str:
+    """Return a name as it is kept and searched: text that SQLite takes whole, of a length that a list can show."""
+    return name[:LONGEST_NAME].replace("\0", "\ufffd").encode(errors="replace").decode()

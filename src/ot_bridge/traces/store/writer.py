@@ -16,8 +16,9 @@ from ot_bridge.traces.store.store import Store
 
 __all__ = ["Writer"]
 
-_QUEUE_SPANS = 100_000
-_QUEUE_BYTES = 256 << 20
+_QUEUE_SPANS = 50_000
+# As messages in memory they take about four times as much.
+_QUEUE_BYTES = 64 << 20
 _BATCH_SPANS = 5_000
 _PAUSE_S = 0.1
 _IDLE_S = 30.0
@@ -88,19 +89,28 @@ class Writer:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        more = True
         while True:
             with self._changed:
-                if not self._items and not self._closing:
+                if not self._items and not self._closing and not more:
                     self._changed.wait(_IDLE_S)
                 items = self._take()
                 if not items and self._closing:
                     return
-            # Without anything to write this is the turn of what has become too old.
+            if not items:
+                more = self._tidy()
+                continue
             self._write(items)
-            if not self._closing and len(items) and sum(item.spans for item in items) < _BATCH_SPANS // 2:
+            with self._changed:
                 # A moment for others to come: a transaction costs as much as some hundred spans.
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closing or self._spans >= _BATCH_SPANS, _PAUSE_S)
+                self._changed.wait_for(lambda: self._closing or self._spans >= _BATCH_SPANS, _PAUSE_S)
+
+    def _tidy(self) -> bool:
+        try:
+            return self._store.tidy()
+        except StoreError as error:
+            self.problem = str(error)
+            return False
 
     def _take(self) -> list[_Item]:
         items, spans = list[_Item](), 0
