@@ -40,22 +40,8 @@ def _request(numbers: random.Random, trace_id: int, at: float, late: bool, slowe
     whole = 30 + query + pay
 
     def span(name: str, span_id: int, parent: int, start: float, took: float, service: str, **more: Any) -> Span:
-<<<<<<< HEAD
-        return made(
-            name,
-            span_id,
-            parent,
-            at=at + start,
-            took=took,
-            service=service,
-            trace_id=trace_id,
-            **_SERVICES[service],
-            **more,
-        )
-=======
         place: dict[str, Any] = {"at": at + start, "took": took, "service": service, "trace_id": trace_id}
         return made(name, span_id, parent, **place, **_SERVICES[service], **more)
->>>>>>> main
 
     status: Any = "error" if fails else "unset"
     tenant = {"tenant": "acme" if acme else numbers.choice(["bolt", "core", "dyne"]), "request.id": f"r-{trace_id}"}
