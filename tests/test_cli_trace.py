@@ -72,8 +72,8 @@ def run(*arguments: str, stdin: bytes = b"", **variables: str) -> subprocess.Com
 
 
 def called(*arguments: str, stdin: bytes = b"", **variables: str) -> Result:
-    """Run the command in this process."""
-    return CliRunner(env=variables).invoke(cli, ["trace", *arguments], input=stdin)
+    """Run the command in this process, as wide as in a pipe: pytest-xdist sets a width for its own output."""
+    return CliRunner(env={"COLUMNS": None, **variables}).invoke(cli, ["trace", *arguments], input=stdin)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
