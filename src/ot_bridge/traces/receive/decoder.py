@@ -96,7 +96,7 @@ def written(decode: Callable[[bytes], Decoded], body: bytes) -> Iterator[bytes]:
     try:
         found = decode(body)
     except ValueError as error:
-        yield _frame(b"!", str(error).encode("utf-8", "surrogatepass"))
+        yield _frame(b"!", str(error).encode("utf-8", "backslashreplace"))
         return
     for kind, batches in ((b"B", found.batches), (b"L", found.logs)):
         for batch in batches:
@@ -144,7 +144,7 @@ def read(frames: IO[bytes]) -> Decoded:
         elif kind == b"+":
             groups[-1].MergeFromString(data)
         elif kind == b"!":
-            raise ValueError(data.decode("utf-8", "surrogatepass"))
+            raise ValueError(data.decode())
         elif kind == b"M":
             raise MemoryLackError
         elif kind == b".":
