@@ -33,6 +33,7 @@ class Limits(NamedTuple):
         body_bytes: of one body, as it is sent and after inflating.
         room_bytes: of all bodies that are read and decoded at one time, small ones left out.
         deadline_s: for a request to arrive.
+        idle_s: that a connection is kept for its next request.
         decoders: large bodies that are decoded at one time, each in a process of its own.
         decode_s: for one of them.
         connections: that may be open at one time; the one that has waited longest for its client is cut for a new one.
@@ -41,6 +42,7 @@ class Limits(NamedTuple):
     body_bytes: int = 64 << 20
     room_bytes: int = 256 << 20
     deadline_s: float = 30.0
+    idle_s: float = 75.0
     decoders: int = 2
     decode_s: float = 60.0
     connections: int = 512

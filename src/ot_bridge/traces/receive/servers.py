@@ -37,7 +37,6 @@ Page = Callable[[Sequence[Listening]], ASGIApp]
 """Makes the page, which tells what listens where."""
 
 _LONGEST_HEADERS: Final = 32 << 10
-_KEEP_ALIVE_S: Final = 75
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -169,7 +168,7 @@ class Servers:
             server_header=False,
             proxy_headers=False,
             h11_max_incomplete_event_size=_LONGEST_HEADERS,
-            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_keep_alive=round(self._limits.idle_s),
             timeout_graceful_shutdown=1,
         )
         return uvicorn.Server(config)
