@@ -24,7 +24,7 @@ from ot_bridge.traces.formats.decoded import Decoded
 __all__ = ["MEMORY", "SIZE", "CutShortError", "MemoryLackError", "command", "main", "read", "written"]
 
 MEMORY: Final = 2 << 30
-"""Bytes of address space that the process may have, where the system bounds it: 64 MiB of `{}` are 1.5 GiB of dicts."""
+"""Bytes of address space that the process may have, where the system bounds it: objects take many times their text."""
 
 SIZE: Final = struct.Struct("!Q")
 _HEAD: Final = struct.Struct("!cQ")

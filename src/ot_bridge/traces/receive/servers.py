@@ -124,7 +124,7 @@ class Servers:
     @staticmethod
     def _called(host: str) -> str:
         """Return how clients call an address."""
-        if is_loopback(host):
+        if addresses_of(host)[0] == _LOOPBACK:
             return "localhost"
         if host in WILDCARDS:
             return socket.gethostname()
