@@ -30,6 +30,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from http2_frames import closed, half_a_message, said
 from ot_bridge.errors import BridgeError
 from ot_bridge.traces.receive import ports as port_module
 from ot_bridge.traces.receive.body import BodyError, Limits, Room, Share
@@ -635,3 +636,49 @@ def test_what_is_no_http_is_answered_and_ends(strict: Servers, data: bytes) -> N
         client.sendall(data + b"\r\n\r\n")
         assert everything(client)[:10] in (b"HTTP/1.1 4", b"")
     assert ask(strict.ports.otlp_http or 0, "/v1/traces", b"{}", JSON).status == 200
+
+
+# -- slow and hostile clients of gRPC ----------------------------------------------------------------------------------
+
+GRPC = NONE._replace(otlp_grpc=0)
+
+
+def export_over_grpc(port: int) -> bytes:
+    with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        return call(channel, proto_body(proto_span()))
+
+
+def test_messages_over_grpc_that_never_end_block_nobody_and_are_cut() -> None:
+    counts = Counts()
+    with Servers(KeepingInbox(), counts, ports=GRPC, limits=Limits(deadline_s=1)) as servers:
+        port = servers.ports.otlp_grpc or 0
+        slow = [half_a_message(port) for _ in range(40)]
+        try:
+            assert export_over_grpc(port) == b""
+            assert all(b"grpc-status" in next(said(client)) for client in slow)
+        finally:
+            for client in slow:
+                client.close()
+    assert counts.snapshot() == {("otlp/grpc", "spans"): 1, ("otlp/grpc", "bodies not read"): 40}
+    assert counts.examples()["otlp/grpc", "bodies not read"] == "the message did not arrive within 1 s"
+
+
+def test_of_too_many_messages_that_have_begun_the_oldest_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ot_bridge.traces.receive.grpc._WAITING", 2)
+    with Servers(KeepingInbox(), Counts(), ports=GRPC) as servers:
+        port = servers.ports.otlp_grpc or 0
+        first, *others = [half_a_message(port) for _ in range(3)]
+        try:
+            assert any(b"grpc-status" in next(said(client)) for client in (first,))
+            assert export_over_grpc(port) == b""
+        finally:
+            for client in (first, *others):
+                client.close()
+
+
+def test_connections_over_grpc_that_ask_nothing_are_closed() -> None:
+    with Servers(KeepingInbox(), Counts(), ports=GRPC, limits=Limits(deadline_s=0.2, idle_s=0.2)) as servers:
+        port = servers.ports.otlp_grpc or 0
+        with connect(port) as silent:
+            assert closed(silent)
+        assert export_over_grpc(port) == b""

@@ -19,6 +19,7 @@ import click
 from starlette.types import ASGIApp
 
 from ot_bridge.cli.amounts import age, size
+from ot_bridge.errors import BridgeError
 from ot_bridge.traces.page.app import page_app
 from ot_bridge.traces.page.site import Listening as Shown
 from ot_bridge.traces.page.site import PageInfo
@@ -74,7 +75,8 @@ def run(wanted: Wanted) -> bool:
                 _serve(wanted, store, writer, counts, ended)
             finally:
                 flushed = writer.close(_FLUSH_S)
-            _report(wanted, store, writer, counts, flushed=flushed)
+            with _unheard():
+                _report(wanted, store, writer, counts, flushed=flushed)
     return flushed and not writer.lost
 
 
@@ -85,7 +87,8 @@ def _serve(wanted: Wanted, store: Store, writer: Writer, counts: Counts, ended: 
     with Servers(
         writer, counts, host=wanted.host, ports=wanted.ports, token=wanted.token, page=page, names=wanted.names
     ) as servers:
-        _greet(wanted, servers, store)
+        with _unheard():
+            _greet(wanted, servers, store)
         if wanted.open_page and servers.ports.page is not None:
             webbrowser.open(_page_url(servers, wanted.token))
         # Not for ever at once: on Windows nothing interrupts that.
@@ -137,6 +140,17 @@ def _private() -> Iterator[None]:
 # -- what is said ------------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Say what is wrong with a standard output that takes nothing; of a pipe that was closed, click has its own idea."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BridgeError(f"cannot write to the standard output: {error.strerror}") from error
+
+
 def _page_url(servers: Servers, token: str | None) -> str:
     return servers.page_url + (f"/?token={quote(token)}" if token else "")
 
@@ -160,7 +174,8 @@ def _greet(wanted: Wanted, servers: Servers, store: Store) -> None:
         f"{number(most.max_spans)} spans, {size(most.max_bytes)}, {age(most.max_age_s)}."
     )
     click.echo("Ctrl-C ends it.")
-    sys.stdout.flush()
+    if sys.stdout is not None:  # it may have been closed before the start
+        sys.stdout.flush()
 
 
 def _report(wanted: Wanted, store: Store, writer: Writer, counts: Counts, *, flushed: bool) -> None:
@@ -181,4 +196,4 @@ def _report(wanted: Wanted, store: Store, writer: Writer, counts: Counts, *, flu
 
 def _shown(text: str) -> str:
     """What came from others may hold anything, and a terminal obeys."""
-    return harmless(text, sys.stdout.encoding or "ascii")
+    return harmless(text, getattr(sys.stdout, "encoding", None) or "ascii")

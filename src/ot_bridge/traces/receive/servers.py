@@ -37,7 +37,6 @@ Page = Callable[[Sequence[Listening]], ASGIApp]
 """Makes the page, which tells what listens where."""
 
 _LONGEST_HEADERS: Final = 32 << 10
-_KEEP_ALIVE_S: Final = 75
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -125,7 +124,7 @@ class Servers:
     @staticmethod
     def _called(host: str) -> str:
         """Return how clients call an address."""
-        if is_loopback(host):
+        if addresses_of(host)[0] == _LOOPBACK:
             return "localhost"
         if host in WILDCARDS:
             return socket.gethostname()
@@ -169,14 +168,14 @@ class Servers:
             server_header=False,
             proxy_headers=False,
             h11_max_incomplete_event_size=_LONGEST_HEADERS,
-            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_keep_alive=round(self._limits.idle_s),
             timeout_graceful_shutdown=1,
         )
         return uvicorn.Server(config)
 
     def _apps(self) -> Mapping[int, ASGIApp]:
         inbox, counts, limits = self._inbox, self._counts, self._limits
-        room = Room(limits.room_bytes)
+        room = Room(limits.room_bytes, limits.decoders, limits.decode_s)
         routes: Mapping[str, tuple[str, Sequence[BaseRoute]]] = {
             "otlp_http": (http.PROTOCOL, http.routes(inbox, counts, limits)),
             "jaeger_http": (jaeger.PROTOCOL, jaeger.routes(inbox, counts, limits)),

@@ -26,7 +26,8 @@ def said(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"cannot keep spans in {path}: {error}; make room, or name another file with --db") from error
+        way_out = f"{'make room, or ' * ('full' in str(error))}name another file with --db"
+        raise StoreError(f"cannot keep spans in {path}: {error}; {way_out}") from error
 
 
 def claim(path: Path) -> sqlite3.Connection:
