@@ -131,7 +131,7 @@ SIGNS = st.dictionaries(
         ["error", "otel.status_code", "http.status_code", "http.response.status_code", "rpc.grpc.status_code", "level"]
     ),
     st.sampled_from(
-        ["true", "false", "", "OK", "ERROR", "500", "404", "39", "4000", 500, 404, 200, 0, 13, True, False, 5.0]
+        ["true", "false", "", "OK", "ERROR", "500", "404", "39", "4000", "INTERNAL", 500, 404, 0, 13, 14, True, 5.0]
     ),
     max_size=2,
 )

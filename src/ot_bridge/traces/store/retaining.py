@@ -65,7 +65,7 @@ def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) ->
         if logs:
             connection.execute(_DELETE_LOGS, (_STEP_SPANS, horizon))
         connection.execute(
-            "INSERT INTO counts VALUES ('deleted', ?) ON CONFLICT DO UPDATE SET number = number + excluded.number",
+            "INSERT INTO counts VALUES ('deleted', ?) ON CONFLICT (what) DO UPDATE SET number = number + excluded.number",
             (spans,),
         )
         connection.execute("COMMIT")

@@ -34,7 +34,7 @@ from ot_bridge.traces.tree import Trace
 __all__ = ["Store"]
 
 _KINDS: Sequence[Kind] = ("unspecified", "internal", "server", "client", "producer", "consumer")
-_COUNT = "INSERT INTO counts VALUES (?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number"
+_COUNT = "INSERT INTO counts VALUES (?, ?) ON CONFLICT (what) DO UPDATE SET number = number + excluded.number"
 
 
 class _Sink:
