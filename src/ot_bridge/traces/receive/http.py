@@ -28,7 +28,6 @@ from starlette.routing import Route
 
 from ot_bridge.traces.formats import otlp_json, otlp_proto
 from ot_bridge.traces.formats.decoded import Decoded
-from ot_bridge.traces.formats.otlp_checks import OtlpError
 from ot_bridge.traces.receive.body import BodyError, Limits, decode_apart, read_body
 from ot_bridge.traces.receive.inbox import Counts, Inbox
 from ot_bridge.traces.receive.taking import RETRY_AFTER_S, hand_on
@@ -42,7 +41,7 @@ _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
 _LONGEST: Final = 500
 
-_CODES: Final[Mapping[int, int]] = {400: 3, 401: 16, 403: 7, 408: 4, 413: 8, 415: 3, 421: 3, 503: 14}
+_CODES: Final[Mapping[int, int]] = {400: 3, 401: 16, 403: 7, 408: 4, 413: 8, 415: 3, 421: 3, 500: 13, 503: 14}
 """HTTP status -> the code of `google.rpc.Status` that means the same."""
 
 
@@ -137,15 +136,14 @@ async def _export(request: Request, signal: Signal, inbox: Inbox, counts: Counts
         return refusal(request, 415, text, close=True)
     try:
         body = await read_body(request, limits)
+        if not signal.decoders:
+            counts.add(PROTOCOL, "requests with metrics, which are not kept")
+            return _typed(kind, 200, Answer(200, NO_METRICS).message(signal))
+        decoded = await decode_apart(request, signal.decoders[kind], body)
     except BodyError as error:
         counts.add(PROTOCOL, "bodies not read", example=str(error))
         return refusal(request, error.status, str(error), retry_after_s=error.retry_after_s, close=True)
-    if not signal.decoders:
-        counts.add(PROTOCOL, "requests with metrics, which are not kept")
-        return _typed(kind, 200, Answer(200, NO_METRICS).message(signal))
-    try:
-        decoded = await decode_apart(request, signal.decoders[kind], body)
-    except OtlpError as error:
+    except ValueError as error:
         counts.add(PROTOCOL, "bad bodies", example=str(error))
         return refusal(request, 400, str(error))
     answer = take(decoded, signal, inbox, counts, PROTOCOL)

@@ -30,17 +30,24 @@ def routes(inbox: Inbox, counts: Counts, limits: Limits) -> list[Route]:
     """Return what the port for batches serves: `POST /api/traces`."""
     losses = Losses(counts, PROTOCOL)
 
-    def decode(body: bytes) -> Decoded:
-        decoded = jaeger_thrift.decode_batch(body)
+    def note(decoded: Decoded) -> None:
         losses.note(decoded.batches)
-        return decoded
 
     async def batch(request: Request) -> Response:
         given = request.headers.get("content-type", "")
         if given.partition(";")[0].strip().lower() not in CONTENT_TYPES:
             counts.add(PROTOCOL, "other content types", example=given)
             return refusal(400, f"cannot read a body of type {given[:100]!r}: expected {' or '.join(CONTENT_TYPES)}")
-        return await take(request, decode, protocol=PROTOCOL, inbox=inbox, counts=counts, limits=limits, unreadable=500)
+        return await take(
+            request,
+            jaeger_thrift.decode_batch,
+            protocol=PROTOCOL,
+            inbox=inbox,
+            counts=counts,
+            limits=limits,
+            unreadable=500,
+            note=note,
+        )
 
     return [Route("/api/traces", batch, methods=["POST"])]
 

@@ -176,7 +176,7 @@ class Servers:
 
     def _apps(self) -> Mapping[int, ASGIApp]:
         inbox, counts, limits = self._inbox, self._counts, self._limits
-        room = Room(limits.room_bytes)
+        room = Room(limits.room_bytes, limits.decoders, limits.decode_s)
         routes: Mapping[str, tuple[str, Sequence[BaseRoute]]] = {
             "otlp_http": (http.PROTOCOL, http.routes(inbox, counts, limits)),
             "jaeger_http": (jaeger.PROTOCOL, jaeger.routes(inbox, counts, limits)),

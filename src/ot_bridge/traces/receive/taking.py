@@ -46,11 +46,12 @@ async def take(
     counts: Counts,
     limits: Limits,
     unreadable: int = 400,
+    note: Callable[[Decoded], None] | None = None,
 ) -> Response:
     """Read, decode and hand on one body. 202 when it was taken, 400 when nothing in it can be read, 503 without room.
 
     `decode` raises ValueError for a body that it cannot read. `unreadable` is the status for one that did not arrive
-    whole.
+    whole. `note` looks at what was decoded.
     """
     try:
         body = await read_body(request, limits)
@@ -64,6 +65,8 @@ async def take(
     except ValueError as error:
         counts.add(protocol, "bad bodies", example=str(error))
         return refusal(400, str(error))
+    if note is not None:
+        note(decoded)
     taken = hand_on(decoded, protocol, inbox, counts)
     if taken is False:
         return refusal(503, _FULL, retry_after_s=RETRY_AFTER_S)
