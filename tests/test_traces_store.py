@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from ot_bridge.traces.analyse.errors import error_mark
 from ot_bridge.traces.model import Event, Link, Resource, Scope, Span
+from ot_bridge.traces.otlp import VIA
 from ot_bridge.traces.store import retaining, searching, writing
 from ot_bridge.traces.store.errors import StoreError
 from ot_bridge.traces.store.query import Query, Summary
@@ -125,6 +126,56 @@ def test_what_is_written_is_what_a_trace_has(writes: list[list[Span]], random: A
         assert store.stats().spans == len(expected)
 
 
+SIGNS = st.dictionaries(
+    st.sampled_from(
+        ["error", "otel.status_code", "http.status_code", "http.response.status_code", "rpc.grpc.status_code", "level"]
+    ),
+    st.sampled_from(
+        ["true", "false", "", "OK", "ERROR", "500", "404", "39", "4000", "INTERNAL", 500, 404, 0, 13, 14, True, 5.0]
+    ),
+    max_size=2,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            made,
+            st.just("GET"),
+            st.integers(1, 2**63),
+            kind=st.sampled_from(["client", "server", "internal"]),
+            status=st.sampled_from(["unset", "unset", "ok", "error"]),
+            tags=SIGNS,
+            resource=st.sampled_from([{}, {VIA: "zipkin"}, {"error": "true"}]),
+            events=st.lists(
+                st.builds(Event, st.just(1), st.sampled_from(["exception", "error", "x"]), SIGNS, st.just(0)),
+                max_size=1,
+            ),
+        ),
+        max_size=8,
+        unique_by=lambda span: span.span_id,
+    )
+)
+def test_the_store_calls_failed_what_the_analysis_does(spans: list[Span]) -> None:
+    with a_store() as store:
+        store.write(sent(*spans))
+        trace = store.trace(TRACE_ID)
+        failed = sum(error_mark(span) is not None for span in trace.spans) if trace else 0
+        assert sum(row.errors for row in store.search(Query()).traces) == failed
+        assert sum(entry.error for entry in store.entries()) == failed
+        assert store.search(Query(errors=True)).total == (failed > 0)
+
+
+def test_a_trace_of_very_many_services_names_some_and_is_found_by_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_SERVICES", 3)
+    store.write(sent(*(made("GET", one, service=f"s{one % 6}") for one in range(1, 13))))
+    (row,) = store.search(Query(service="s5")).traces
+    assert (row.services, row.spans) == ({"s1": 2, "s2": 2, "s3": 2}, 12)
+
+
 # Searches.
 
 NAMES = ["GET", "GET /x", "get /ü", "50%_\\"]
@@ -216,7 +267,7 @@ def summary(trace: Trace, received_ns: int) -> Summary:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(SEARCHED, max_size=25, unique_by=lambda span: span.span_id),
     st.lists(QUERIES, min_size=1, max_size=12),

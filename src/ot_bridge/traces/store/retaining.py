@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ot_bridge.traces.store.retention import Retention
 from ot_bridge.traces.store.schema import PART
 
-__all__ = ["Retained", "held_spans", "retain", "used_bytes"]
+__all__ = ["COUNT", "Retained", "held_spans", "retain", "used_bytes"]
 
 _STEP_TRACES, _STEP_SPANS = 500, 5_000
 _STEP_PAGES = 2_000
@@ -18,6 +18,10 @@ _LAST = 2**63 - 1
 _FREE_SHARE = 8
 _FIRST_LOGS = "SELECT id, received FROM logs ORDER BY id LIMIT ?"
 _DELETE_LOGS = f"DELETE FROM logs WHERE id IN (SELECT id FROM ({_FIRST_LOGS}) WHERE received < ?)"  # noqa: S608 - constant
+
+
+COUNT = "INSERT INTO counts VALUES (?, ?) ON CONFLICT (what) DO UPDATE SET number = number + excluded.number"
+"""Adds to a count."""
 
 
 class Retained(NamedTuple):
@@ -64,10 +68,7 @@ def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) ->
         renumbered = bool(doomed) and _delete_unused(connection)
         if logs:
             connection.execute(_DELETE_LOGS, (_STEP_SPANS, horizon))
-        connection.execute(
-            "INSERT INTO counts VALUES ('deleted', ?) ON CONFLICT DO UPDATE SET number = number + excluded.number",
-            (spans,),
-        )
+        connection.execute(COUNT, ("deleted", spans))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

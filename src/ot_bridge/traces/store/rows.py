@@ -24,12 +24,11 @@ __all__ = [
     "LONGEST_TAG",
     "EntryRow",
     "Group",
+    "RowReader",
     "SpanRow",
     "cleaned",
-    "groups",
     "hash64",
     "signed",
-    "span_row",
     "tag_hash",
 ]
 
@@ -48,6 +47,7 @@ _FIRST_FAILURE = "400"
 _TELLING = frozenset({"http.route", "sampler.type"})
 _MOST_PAIRS, _LONGEST_KNOWN = 50_000, 100
 _MOST_ORIGINS = 1_000
+_MAY_FAIL, _TELLS = 1, 2
 
 
 class EntryRow(NamedTuple):
@@ -107,76 +107,94 @@ class _Origin(NamedTuple):
     tags: Sequence[int]
 
 
-_origins: dict[bytes, _Origin] = {}
+class _Pair(NamedTuple):
+    """What an attribute tells.
+
+    Attributes:
+        hash: None when it is too long to be searched.
+        flags: `_MAY_FAIL`: a span with it may have failed; `_TELLS`: an entry with it says more than its name.
+    """
+
+    hash: int | None
+    flags: int
 
 
-def groups(batches: Sequence[ResourceSpans]) -> Iterator[Group]:
-    """Split batches by resource and scope."""
-    for batch in batches:
-        data = batch.resource.SerializeToString(deterministic=True)
-        origin = _origins.get(data)
-        if origin is None:
-            if len(_origins) >= _MOST_ORIGINS:
-                _origins.clear()
-            origin = _origins[data] = _read(batch)
-        for scope_spans in batch.scope_spans:
-            scope = scope_spans.scope
-            yield Group(
-                data,
-                origin.service,
-                scope.SerializeToString(deterministic=True),
-                origin.tags,
-                origin.resource,
-                Scope(scope.name, scope.version),
-                origin.via,
-                scope_spans.spans,
-            )
+class RowReader:
+    """Reads what is kept of spans, and remembers what it has read of attributes and resources: most come again.
 
+    Attributes:
+        keys: of all attributes that were read; who takes them clears it.
+    """
 
-def _read(batch: ResourceSpans) -> _Origin:
-    found, via = resource(batch.resource.attributes)
-    named = ((key, text(value)) for key, value in found.attributes.items())
-    tags = [tag_hash(key, value) for key, value in named if len(value) <= LONGEST_TAG]
-    return _Origin(found, via, cleaned(found.service), tags)
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self._pairs: dict[bytes, _Pair] = {}
+        self._origins: dict[bytes, _Origin] = {}
 
+    def groups(self, batches: Sequence[ResourceSpans]) -> Iterator[Group]:
+        """Split batches by resource and scope."""
+        for batch in batches:
+            data = batch.resource.SerializeToString(deterministic=True)
+            origin = self._origins.get(data) or self._origin(batch, data)
+            for scope_spans in batch.scope_spans:
+                scope = scope_spans.scope
+                yield Group(
+                    data,
+                    origin.service,
+                    scope.SerializeToString(deterministic=True),
+                    origin.tags,
+                    origin.resource,
+                    Scope(scope.name, scope.version),
+                    origin.via,
+                    scope_spans.spans,
+                )
 
-def span_row(span: OtlpSpan, group: Group, keys: set[str]) -> SpanRow:
-    """Read what is kept of a span; the keys of its attributes are added to `keys`."""
-    start = min(span.start_time_unix_nano, _LAST)
-    end = min(max(span.end_time_unix_nano, start), _LAST)
-    tags, suspect, telling = list[int](), bool(span.events), bool(span.trace_state)
-    for pair in span.attributes:
-        data = pair.SerializeToString()
-        key, number, is_sign, tells = _pairs.get(data) or _pair(pair, data)
-        keys.add(key)
-        if number is not None:
-            tags.append(number)
-        if is_sign:
-            suspect = True
-        elif tells:
-            telling = True
-    status, kind, is_root = span.status.code, span.kind, not span.parent_span_id.strip(b"\0")
-    is_entry = is_root or kind in _ENTRIES
-    suspect = suspect and status not in (_ERROR, _OK)
-    failed, name = status == _ERROR, cleaned(span.name)
-    entry = EntryRow(name, 1.0) if is_entry else None
-    if suspect or (telling and is_entry):
-        whole = one_span(span, group.origin, group.named, group.via)
-        failed = error_mark(whole) is not None
-        entry = EntryRow(cleaned(operation_of(whole)), weight_of(whole)) if is_entry else None
-    return SpanRow(
-        trace_id=span.trace_id.rjust(16, b"\0")[-16:],
-        span_id=signed(int.from_bytes(span.span_id[-8:], "big")),
-        name=name,
-        kind=kind,
-        start_ns=start,
-        end_ns=end,
-        failed=failed,
-        is_root=is_root,
-        tags=tags,
-        entry=entry,
-        data=span.SerializeToString(),
-    )
+    def _origin(self, batch: ResourceSpans, data: bytes) -> _Origin:
+        found, via = resource(batch.resource.attributes)
+        self.keys.update(found.attributes)
+        named = ((key, text(value)) for key, value in found.attributes.items())
+        tags = [tag_hash(key, value) for key, value in named if len(value) <= LONGEST_TAG]
+        if len(self._origins) >= _MOST_ORIGINS:
+            self._origins.clear()
+        origin = self._origins[data] = _Origin(found, via, cleaned(found.service), tags)
+        return origin
+
+    def row(self, span: OtlpSpan, group: Group) -> SpanRow:
+        """Read a span."""
+        start = min(span.start_time_unix_nano, _LAST)
+        end = min(max(span.end_time_unix_nano, start), _LAST)
+        tags, flags, known = list[int](), 0, self._pairs.get
+        for pair in span.attributes:
+            data = pair.SerializeToString()
+            number, more = known(data) or self._pair(pair, data)
+            flags |= more
+            if number is not None:
+                tags.append(number)
+        status, kind, is_root = span.status.code, span.kind, not span.parent_span_id.strip(b"\0")
+        is_entry = is_root or kind in _ENTRIES
+        failed, name = status == _ERROR, cleaned(span.name)
+        entry = EntryRow(name, 1.0) if is_entry else None
+        suspect = status not in (_ERROR, _OK) and (flags & _MAY_FAIL or span.events)
+        if suspect or (is_entry and (flags & _TELLS or span.trace_state)):
+            whole = one_span(span, group.origin, group.named, group.via)
+            failed = error_mark(whole) is not None
+            entry = EntryRow(cleaned(operation_of(whole)), weight_of(whole)) if is_entry else None
+        trace_id = span.trace_id.rjust(16, b"\0")[-16:]
+        span_id = signed(int.from_bytes(span.span_id[-8:], "big"))
+        whole_data = span.SerializeToString()
+        return SpanRow(trace_id, span_id, name, kind, start, end, failed, is_root, tags, entry, whole_data)
+
+    def _pair(self, pair: KeyValue, data: bytes) -> _Pair:
+        key, value = pair.key, _text(pair.value)
+        self.keys.add(key)
+        survived = key in HTTP_CODES and value < _FIRST_FAILURE and len(value) == len(_FIRST_FAILURE)
+        flags = (_MAY_FAIL if key in _SIGNS and not survived else 0) | (_TELLS if key in _TELLING else 0)
+        found = _Pair(tag_hash(key, value) if len(value) <= LONGEST_TAG else None, flags)
+        if len(data) <= _LONGEST_KNOWN:
+            if len(self._pairs) >= _MOST_PAIRS:
+                self._pairs.clear()
+            self._pairs[data] = found
+        return found
 
 
 def _text(value: AnyValue) -> str:
@@ -187,37 +205,6 @@ def _text(value: AnyValue) -> str:
     if kind == "int_value":
         return str(value.int_value)
     return text(attributes([KeyValue(key="", value=value)])[""])
-
-
-class _Pair(NamedTuple):
-    """What an attribute tells.
-
-    Attributes:
-        hash: None when it is too long to be searched.
-        is_sign: a span with it may have failed.
-        tells: an entry with it says more than its name.
-    """
-
-    key: str
-    hash: int | None
-    is_sign: bool
-    tells: bool
-
-
-_pairs: dict[bytes, _Pair] = {}
-
-
-def _pair(pair: KeyValue, data: bytes) -> _Pair:
-    """Read an attribute, and remember what is read: most come again and again."""
-    key, value = pair.key, _text(pair.value)
-    is_sign = key in _SIGNS and not (key in HTTP_CODES and value < _FIRST_FAILURE and len(value) == len(_FIRST_FAILURE))
-    number = tag_hash(key, value) if len(value) <= LONGEST_TAG else None
-    found = _Pair(key, number, is_sign, key in _TELLING)
-    if len(data) <= _LONGEST_KNOWN:
-        if len(_pairs) >= _MOST_PAIRS:
-            _pairs.clear()
-        _pairs[data] = found
-    return found
 
 
 def tag_hash(key: str, value: str) -> int:
@@ -237,4 +224,6 @@ def signed(number: int) -> int:
 
 def cleaned(name: str) -> str:
     """Return a name as it is kept and searched: text that SQLite takes whole, of a length that a list can show."""
+    if name.isascii() and name.isprintable() and len(name) <= LONGEST_NAME:
+        return name
     return name[:LONGEST_NAME].replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -24,7 +24,7 @@ from ot_bridge.traces.store.connections import Readers, claim, connect_to_write,
 from ot_bridge.traces.store.errors import StoreError
 from ot_bridge.traces.store.query import Found, Point, Query, Stats
 from ot_bridge.traces.store.reading import ids_of, joined, kept_logs, kept_spans
-from ot_bridge.traces.store.retaining import Retained, held_spans, retain
+from ot_bridge.traces.store.retaining import COUNT, Retained, held_spans, retain
 from ot_bridge.traces.store.retention import Retention
 from ot_bridge.traces.store.rows import cleaned
 from ot_bridge.traces.store.searching import clamped, points, search
@@ -34,7 +34,6 @@ from ot_bridge.traces.tree import Trace
 __all__ = ["Store"]
 
 _KINDS: Sequence[Kind] = ("unspecified", "internal", "server", "client", "producer", "consumer")
-_COUNT = "INSERT INTO counts VALUES (?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number"
 
 
 class _Sink:
@@ -115,7 +114,7 @@ class Store:
             sink.sql.execute("BEGIN IMMEDIATE")
             try:
                 new = sink.writing.write(batches, logs, now_ns)
-                sink.sql.executemany(_COUNT, [("spans", new), ("writes", 1)])
+                sink.sql.executemany(COUNT, [("spans", new), ("writes", 1)])
                 sink.sql.execute("COMMIT")
             except BaseException:
                 # SQLite itself has taken it back where the disk was full.
@@ -135,7 +134,7 @@ class Store:
     def _retain(self, sink: _Sink, now_ns: int) -> Retained:
         done = retain(sink.sql, self.retention, now_ns)
         if done.renumbered:
-            sink.writing.forget()
+            sink.writing.forget_numbers()
         return done
 
     @contextlib.contextmanager

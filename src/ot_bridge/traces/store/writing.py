@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from ot_bridge.traces.model import Resource
 from ot_bridge.traces.otlp import attributes
-from ot_bridge.traces.store.rows import Group, SpanRow, cleaned, groups, hash64, signed, span_row
+from ot_bridge.traces.store.rows import Group, RowReader, SpanRow, cleaned, hash64, signed
 from ot_bridge.traces.store.schema import PART
 
 __all__ = ["MOST_SERVICES", "Writing"]
@@ -123,6 +123,7 @@ class Writing:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
+        self._reader = RowReader()
         self._names, self._scopes, self._resources = (
             _Numbers(connection, table) for table in ("names", "scopes", "resources")
         )
@@ -134,15 +135,13 @@ class Writing:
 
     def write(self, batches: Sequence[ResourceSpans], logs: Sequence[ResourceLogs], now_ns: int) -> int:
         """Write what arrived, in the transaction that is open, and return the number of spans that are new."""
-        keys = set[str]()
         sums: dict[bytes, _Sums] = {}
         spans: dict[tuple[int, ...], tuple[Any, ...]] = {}
         entries: dict[tuple[int, ...], tuple[Any, ...]] = {}
         new = 0
-        for group in groups(batches):
-            keys.update(group.origin.attributes)
+        for group in self._reader.groups(batches):
             for span in group.spans:
-                row = span_row(span, group, keys)
+                row = self._reader.row(span, group)
                 one = sums.get(row.trace_id)
                 if one is None:
                     one = sums[row.trace_id] = self._sums(row.trace_id)
@@ -170,15 +169,20 @@ class Writing:
         self._insert("REPLACE", "traces", [one.row(trace_id, now_ns) for trace_id, one in sums.items()])
         for numbers in (self._names, self._scopes, self._resources):
             numbers.write_uses()
-        self._add_keys(keys)
+        self._add_keys()
         if logs:
             self._logs(logs, now_ns)
         return new
 
-    def forget(self) -> None:
+    def forget_numbers(self) -> None:
         """Read all numbers anew: rows that they belong to may be gone."""
         for numbers in (self._names, self._scopes, self._resources):
             numbers.forget()
+
+    def forget(self) -> None:
+        """Read everything anew: nothing of what was written last is there."""
+        self.forget_numbers()
+        self._reader = RowReader()
         self._keys = {key for (key,) in self._sql.execute("SELECT key FROM tag_keys")}
 
     def _sums(self, trace_id: bytes) -> _Sums:
@@ -204,10 +208,12 @@ class Writing:
             # The table's name is this module's own.
             self._sql.executemany(f"INSERT OR {otherwise} INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
-    def _add_keys(self, keys: set[str]) -> None:
-        fresh = sorted(keys - self._keys)[: max(0, _MOST_KEYS - len(self._keys))]
-        self._insert("IGNORE", "tag_keys", [(cleaned(key),) for key in fresh])
+    def _add_keys(self) -> None:
+        fresh = sorted({cleaned(key) for key in self._reader.keys} - self._keys)
+        fresh = fresh[: max(0, _MOST_KEYS - len(self._keys))]
+        self._insert("IGNORE", "tag_keys", [(key,) for key in fresh])
         self._keys.update(fresh)
+        self._reader.keys.clear()
 
     def _logs(self, batches: Iterable[ResourceLogs], now_ns: int) -> None:
         values = []
