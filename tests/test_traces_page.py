@@ -16,6 +16,7 @@ from ot_bridge.traces.page.app import HEADERS, Listening, PageInfo, page_app
 from ot_bridge.traces.page.asked import Asked
 from ot_bridge.traces.picture.bars import Window, bar
 from ot_bridge.traces.picture.colours import colours
+from ot_bridge.traces.picture.icicle import icicle
 from ot_bridge.traces.picture.lines import lines
 from ot_bridge.traces.picture.picture import Picture
 from ot_bridge.traces.picture.scatter import scatter
@@ -23,7 +24,8 @@ from ot_bridge.traces.picture.templates import environment, link
 from ot_bridge.traces.picture.view import View
 from ot_bridge.traces.receive.inbox import Counts
 from ot_bridge.traces.render.html import html_report
-from ot_bridge.traces.store.query import Query, Summary
+from ot_bridge.traces.store.errors import StoreError
+from ot_bridge.traces.store.query import Found, Query, Summary
 from ot_bridge.traces.tree import Trace
 from traces_kept import ListStore, ask
 from traces_made import MS, NOON, TRACE_ID, made
@@ -150,6 +152,15 @@ def test_nothing_but_the_page_s_own_files_is_served_as_static() -> None:
         404,
         404,
     ]
+
+
+def test_what_the_store_cannot_do_is_said_on_the_page() -> None:
+    class Broken(ListStore):
+        def search(self, query: Query) -> Found:
+            raise StoreError("cannot read x.db: it is <gone>")
+
+    found = ask(page_app(Broken(shop()), Counts(), PageInfo()), "/")
+    assert (found.status, "cannot read x.db: it is &lt;gone&gt;" in found.text) == (503, True)
 
 
 def test_a_page_is_only_read() -> None:
@@ -432,6 +443,19 @@ def test_two_spans_of_one_id_both_have_a_line_and_details() -> None:
         "s-0000000000000001~2",
         "d-0000000000000001~2",
     ]
+
+
+def test_the_icicle_has_each_span_of_the_path_once_and_the_root_over_all() -> None:
+    whole = picture(shop())
+    blocks = icicle(whole, Window(whole.start_ns, whole.start_ns + whole.duration_ns))
+    assert sorted(one.place for one in blocks) == sorted(whole.reading.path.windows)
+    assert (blocks[0].depth, blocks[0].x, blocks[0].width) == (0, "0.00%", "100.00%")
+
+
+def test_the_details_say_whom_a_span_waited_for_and_how_surely() -> None:
+    spans = [made("all", 1, took=30), made("load", 2, 1, took=15), made("store", 3, 1, at=15, took=15)]
+    text = re.sub(r"<[^>]*>", "", ask(site(spans), f"{HERE}?span=3").text)
+    assert re.search(r"Waited for\s*load \(sure\)", text)
 
 
 # ---- Colours ----

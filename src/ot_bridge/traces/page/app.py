@@ -23,6 +23,7 @@ from ot_bridge.traces.page import compare, operations, rules, search, service_ma
 from ot_bridge.traces.page.kept import Kept
 from ot_bridge.traces.page.site import Listening, PageInfo, Site, site
 from ot_bridge.traces.picture.templates import environment, static
+from ot_bridge.traces.store.errors import StoreError
 
 if TYPE_CHECKING:
     from ot_bridge.traces.receive.inbox import Counts
@@ -54,7 +55,8 @@ def page_app(store: Kept, counts: Counts, info: PageInfo) -> ASGIApp:
     """
     environment().globals["asset"] = _asset
     app = Starlette(
-        routes=[*_ROUTES, Route("/static/{name}", _file)], exception_handlers={HTTPException: _http_problem}
+        routes=[*_ROUTES, Route("/static/{name}", _file)],
+        exception_handlers={HTTPException: _http_problem, StoreError: _store_problem},
     )
     app.state.site = Site(store, counts, info)
     return _WithHeaders(app)
@@ -79,6 +81,10 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     words = {404: "There is nothing at this address.", 405: "This address is only read."}
     return site(request).problem(request, status, "Not here", words.get(status, "This did not work."))
+
+
+async def _store_problem(request: Request, error: Exception) -> Response:
+    return site(request).problem(request, 503, "The store does not answer", str(error))
 
 
 class _WithHeaders:

@@ -6,7 +6,7 @@ async: Starlette runs them in threads, so that a long query holds up no receiver
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.requests import Request
@@ -84,11 +84,3 @@ def site(request: Request) -> Site:
     """Return the site that a request is for."""
     found: Site = request.app.state.site
     return found
-
-
-def numbers(counts: Counts) -> Mapping[str, int]:
-    """Sum what was received by what happened to it."""
-    sums = dict[str, int]()
-    for (_, what), number in counts.snapshot().items():
-        sums[what] = sums.get(what, 0) + number
-    return sums

@@ -73,6 +73,8 @@ def _facts(picture: Picture, index: int) -> list[tuple[str, str]]:
         ("On the critical path", words.duration(reading.path.own_ns.get(index, 0))),
         ("Made by", str(producer(span))),
     ]
+    if (over := picture.hand_overs.get(index)) is not None:
+        facts.append(("Waited for", f"{picture.trace.spans[over.before].name} ({over.certainty})"))
     if (hop := picture.hop(index)) is not None:
         arrived = f"; arrived with {words.and_(hop.arrived)}" if hop.arrived else ""
         sure = "" if hop.certainty == "sure" else f" ({hop.certainty})"

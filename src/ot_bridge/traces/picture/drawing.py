@@ -11,6 +11,7 @@ from ot_bridge.traces.analyse.blocking import why_not_waited_for
 from ot_bridge.traces.model import Span
 from ot_bridge.traces.picture.bars import Bar, Window, bar, ticks
 from ot_bridge.traces.picture.details import Details, details
+from ot_bridge.traces.picture.icicle import Block, icicle
 from ot_bridge.traces.picture.lines import Line, is_summary, lines
 from ot_bridge.traces.picture.overview import Overview, overview
 from ot_bridge.traces.picture.picture import Picture
@@ -116,6 +117,11 @@ class Drawing:
     def overview(self) -> Overview:
         """The strip above."""
         return overview(self.picture, self.window)
+
+    @property
+    def icicle(self) -> Sequence[tuple[Block, str]]:
+        """The critical path, each block with the address of its span."""
+        return [(one, self._addresses.at(self.picture.keys[one.place])) for one in icicle(self.picture, self.window)]
 
     def place(self, key: str) -> int:
         """Return the number of the line of a span, -1 when it is in none, or inside one that is folded."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from ot_bridge.traces import words
 from ot_bridge.traces.analyse import Reading
-from ot_bridge.traces.analyse.critical_path import Section
+from ot_bridge.traces.analyse.critical_path import HandOver, Section
 from ot_bridge.traces.analyse.runs import Run, sibling_runs
 from ot_bridge.traces.analyse.self_time import ServiceTime, services_time
 from ot_bridge.traces.instrumentation import Hop, hop, producer
@@ -70,6 +70,11 @@ class Picture:
         for section in self.reading.path.sections:
             found[section.span].append(section)
         return found
+
+    @cached_property
+    def hand_overs(self) -> Mapping[int, HandOver]:
+        """Of each span on the critical path that waited for a sibling the hand-over."""
+        return {one.after: one for one in self.reading.path.hand_overs}
 
     @cached_property
     def services(self) -> Sequence[ServiceTime]:
