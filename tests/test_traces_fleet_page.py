@@ -24,7 +24,7 @@ FLEET = fleet(200)
 SLOW, QUICK = "/?service=web&min=80ms", "/?service=web&max=80ms"
 GROUPS = f"/compare?a={quote(QUICK)}&b={quote(SLOW)}"
 TWO = f"/compare?a={FLEET[0][0].trace_id:016x}&b={FLEET[2][0].trace_id:016x}"
-PAGES = ("/map", "/operations", "/tags?service=web", "/tags?pick=failed&service=web", "/compare", GROUPS, TWO)
+PAGES = ("/map", "/operations", "/tags?service=web", "/tags?pick=failed&service=web", "/compare", GROUPS, TWO, "/paths", "/paths?service=web")
 ATTACK = '"><img src=x onerror=window.stolen=1>'
 
 
@@ -116,7 +116,7 @@ def test_new_names_are_read_and_bad_ones_said(store: ListStore) -> None:
     assert "No name was changed" not in words(store, TWO + "&rename=charge%3D%27pay%20now%27")
 
 
-@pytest.mark.parametrize("path", ["/map", "/operations", "/tags", "/compare?a=1&b=2", "/compare?a=/%3F&b=/%3F"])
+@pytest.mark.parametrize("path", ["/map", "/operations", "/paths", "/tags", "/compare?a=1&b=2", "/compare?a=/%3F&b=/%3F"])
 def test_an_empty_store_is_no_error(path: str) -> None:
     assert ask(page_app(ListStore(), Counts(), PageInfo()), path).status == 200
 
