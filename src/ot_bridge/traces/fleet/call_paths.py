@@ -13,6 +13,7 @@ from ot_bridge.traces.analyse.critical_path import CriticalPath, critical_path
 from ot_bridge.traces.analyse.errors import error_mark
 from ot_bridge.traces.analyse.self_time import self_times
 from ot_bridge.traces.tree import Trace
+from ot_bridge.traces.words import line
 
 __all__ = ["LONGEST", "CallPaths", "Chain", "Measured", "Measures", "Step"]
 
@@ -27,7 +28,7 @@ class Step(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.service} {self.name!r}"
+        return f"{line(self.service)} {line(self.name, 120)!r}"
 
 
 Chain: TypeAlias = tuple[Step, ...]

@@ -26,6 +26,7 @@ Change: TypeAlias = Literal[
     "started to fail", "stopped failing", "vanished", "appeared", "moved", "service", "renamed", "kind", "calls"
 ]
 _ORDER: Sequence[str] = Change.__args__  # type: ignore[attr-defined]
+_FAILURES = ("started to fail", "stopped failing")
 _LIKELY = 0.05
 _HALF = 0.5
 
@@ -34,6 +35,7 @@ class Verdict(NamedTuple):
     """One difference in shape.
 
     Attributes:
+        text: a sentence, in which A is the first group and B the second.
         chain: the path in the first group, in the second where the first has none.
         other_chain: in the second group, None where it has none or the same.
         certainty: `sure` when all traces or a test say so, `likely` with few traces, `guess` for a new name.
@@ -109,8 +111,12 @@ class _Work:
 
     def sort(self) -> None:
         """Put the verdicts in the shape, the gravest first."""
-        self.placed.sort(key=lambda one: (_ORDER.index(one[1].change), self.ranks[one[0]]))
+        # A failure goes up through the callers: where it began is named first.
+        self.placed.sort(key=lambda one: (_ORDER.index(one[1].change), *self._place_of(*one)))
         self.shape.verdicts += [verdict for _, verdict in self.placed]
+
+    def _place_of(self, path: int, verdict: Verdict) -> tuple[int, int]:
+        return (-self.table.depths[path] if verdict.change in _FAILURES else 0), self.ranks[path]
 
     def pair(self, gone: dict[int, Certainty], new: dict[int, Certainty]) -> None:
         """Pair what vanished with what appeared, and what is below each with what is below the other."""
@@ -187,7 +193,7 @@ class _Work:
             for path, size in below.items():
                 more = f", with {plural(size - 1, 'call path')} below it" if size > 1 else ""
                 share = f"{self.counts[side][path]} of {plural(len(self.groups[side]), 'trace')}"
-                text = f"{self.table.step(path)} {change}: in {share} of the {('first', 'second')[side]} group{more}"
+                text = f"{self.table.step(path)} {change}: in {share} of {'AB'[side]}{more}"
                 self.placed.append((path, Verdict(change, text, paths[path], self.table.chain(path))))
 
     def changes(self) -> None:
@@ -226,7 +232,7 @@ class _Work:
             change: Change = "started to fail" if more else "stopped failing"
             words = ("fails less", "fails more")[more] if all(shares) else change
             now, before = (f"{part} of {whole}" for part, whole in zip(failed[::-1], counts[::-1], strict=True))
-            text = f"{self.table.step(path)} {words}: in {now} traces, before in {before}"
+            text = f"{self.table.step(path)} {words}: in {now} traces of B, in {before} of A"
             self._add(change, text, path, other)
 
     def _call_change(self, path: int, other: int, calls: Sequence[Sequence[int]], level: float) -> None:
@@ -236,7 +242,7 @@ class _Work:
             before, after = (sum(group) / len(group) for group in calls)
             if before != after:
                 word = "more" if after > before else "less"
-                text = f"{self.table.step(path)} is called {word} often: {after:.3g} times a trace, before {before:.3g}"
+                text = f"{self.table.step(path)} is called {word} often: {after:.3g} times a trace in B, {before:.3g} in A"
                 self._add("calls", text, path, other)
 
     def _add(self, change: Change, text: str, path: int, other: int) -> None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ot_bridge.traces.fleet.call_paths import Step
 from ot_bridge.traces.fleet.paths import Band, PathRow, paths, together
 from ot_bridge.traces.page.asked import LASTS
 from ot_bridge.traces.page.groups import described, population
@@ -19,6 +20,7 @@ from ot_bridge.traces.words import duration
 
 __all__ = ["ROUTES"]
 
+_FEWEST = 5
 _SHOWN = 100
 _BLOCKS = 300
 _DEEPEST = 24
@@ -56,11 +58,47 @@ def _paths(request: Request) -> Response:
         rows=shown,
         left=len(rows) - len(shown),
         blocks=blocks,
+        slower=_slower(bands, rows),
         hues=hues,
         total_ns=sum(band.total_ns for band in bands),
         services=here.store.services(),
         lasts=[(last, last) for last in LASTS],
     )
+
+
+class Slower(NamedTuple):
+    """What the slowest requests wait for longer than the fastest ones.
+
+    Attributes:
+        name: of the slow ones.
+        slow_ns: per trace.
+        fast_ns: per trace.
+    """
+
+    name: str
+    step: Step
+    slow_ns: float
+    fast_ns: float
+
+
+def _slower(bands: Sequence[Band], rows: Sequence[PathRow]) -> Slower | None:
+    """Find the path to which most of the difference goes; it is of slow requests that are more than a few."""
+    high = next((place for place in reversed(range(len(bands))) if bands[place].traces >= _FEWEST), 0)
+    if not high:
+        return None
+
+    def per_trace(row: PathRow, place: int) -> float:
+        one = row.bands[place]
+        return one.on_path_ns / bands[place].traces if one is not None else 0.0
+
+    row = max(rows, key=lambda row: (per_trace(row, high) - per_trace(row, 0), -row.whole.path))
+    slow_ns, fast_ns = per_trace(row, high), per_trace(row, 0)
+    name, _ = _named(bands[high])
+    # Sums are per trace of one band; a smaller difference than a tenth of the whole says nothing.
+    gap_ns = bands[high].total_ns / bands[high].traces - bands[0].total_ns / bands[0].traces
+    if slow_ns - fast_ns <= gap_ns / 10:
+        return None
+    return Slower(name, row.whole.chain[-1], slow_ns, fast_ns)
 
 
 def _named(band: Band) -> tuple[str, str]:
