@@ -19,7 +19,7 @@ from ot_bridge.traces.page.kept import Kept
 from ot_bridge.traces.page.site import site
 from ot_bridge.traces.tree import Trace
 
-__all__ = ["ROUTES", "WORLDS"]
+__all__ = ["FEWEST_FOR_RATE", "ROUTES", "WORLDS"]
 
 WORLDS = {
     "opentracing": "OpenTracing",
@@ -28,6 +28,8 @@ WORLDS = {
     "unknown": "not known",
 }
 """What each instrumentation is called on the page."""
+FEWEST_FOR_RATE = 10
+"""What one minute holds by chance is no rate."""
 
 
 _TIMES = ("last", "from", "to")
@@ -50,7 +52,7 @@ def _map(request: Request) -> Response:
     here = site(request)
     found, traces = population(here.store, request.query_params)
     starts = [trace.start_ns for trace in traces]
-    seconds = (max(starts) - min(starts)) / 1e9 if len(starts) > 1 else 0.0
+    seconds = (max(starts) - min(starts)) / 1e9 if len(starts) >= FEWEST_FOR_RATE else 0.0
     drawn = service_map(traces, seconds)
     placed = layout(drawn)
     return here.page(
