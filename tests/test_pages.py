@@ -105,8 +105,8 @@ def test_counters_that_are_named_for_operators_are_real() -> None:
 
 def rows(text: str) -> list[str]:
     """Return the span rows of the demo's tree without what differs from run to run and from machine to machine."""
-    found = [line for line in text.splitlines() if re.search(r"\d (ms|s)  ", line)]
-    varies = r"[\d.]+ m?s  |(?<=jaeger-client )\S+|(?<=ot_bridge )\S+|(?<=opentelemetry-python )\S+"
+    found = [line for line in text.splitlines() if re.search(r"\d (us|ms|s)  ", line)]
+    varies = r"[\d.]+ [mu]?s  |(?<=jaeger-client )\S+|(?<=ot_bridge )\S+|(?<=opentelemetry-python )\S+"
     return [" ".join(re.sub(varies, "", line).split()) for line in found]
 
 

@@ -255,12 +255,12 @@ def test_the_page_that_waits_opens_by_itself_with_the_first_span(opened: Open) -
 
 def test_two_traces_are_picked_across_searches(opened: Open, base: str) -> None:
     page = opened(f"{base}/")
-    page.locator(".pick.a").first.click()
-    page.wait_for_selector(".pick.a[aria-current='true']")
+    page.locator(".picks .pick.a").first.click()
+    page.wait_for_selector(".picks .pick.a[aria-current='true']")
     page.locator("[name=service]").fill("orders")
     page.locator(".search button").click()
     page.wait_for_url("**service=orders**")
-    page.locator(".pick.b").first.click()
+    page.locator(".picks .pick.b").first.click()
     page.wait_for_selector("text=Compare >> nth=-1")
     assert page.locator(".tray a.button").get_attribute("href") is not None
     assert page.locator(".tray code").count() == 2

@@ -167,3 +167,14 @@ def test_equal_siblings_are_a_run_and_others_may_stand_between_them() -> None:
 def test_a_failed_sibling_stands_apart_from_a_run() -> None:
     found = trace(ROOT, *loop(6), query(90, 1, 200, "SELECT a FROM t WHERE id = 9", status="error"))
     assert [len(run.spans) for run in sibling_runs(found)] == [6]
+
+
+def test_more_than_20_kinds_of_repeated_calls_are_counted() -> None:
+    statement = "SELECT c{} FROM t WHERE id = {}"
+    calls = [query(100 + i, 1, i, statement.format(i % 25, i), took=0.5) for i in range(25 * 20)]
+    found = repeated_calls(read(trace(ROOT, *calls)))
+    assert (len(found), found[-1].verdict, found[-1].text) == (
+        21,
+        "more",
+        "5 more findings of this rule, each of less weight, are left out.",
+    )

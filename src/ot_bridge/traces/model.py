@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = ["CALLERS", "ENTRIES", "Event", "Kind", "Link", "LogRecord", "Resource", "Scope", "Span", "Status", "Value"]
@@ -57,7 +58,7 @@ class Resource:
 
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def service(self) -> str:
         """The service's name; `unknown` when there is none."""
         return str(self.attributes.get("service.name") or "unknown")

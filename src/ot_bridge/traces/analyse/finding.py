@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from ot_bridge.traces.words import plural
 
-__all__ = ["CERTAINTIES", "SEVERITIES", "Certainty", "Finding", "Severity", "at_most"]
+__all__ = ["CERTAINTIES", "MOST", "SEVERITIES", "Certainty", "Finding", "Severity", "at_most"]
 
 Certainty: TypeAlias = Literal["sure", "likely", "guess"]
 Severity: TypeAlias = Literal["error", "warning", "note"]
@@ -48,11 +48,16 @@ MOST = 20
 """A rule that finds more of one kind says how many more there are."""
 
 
-def at_most(found: Sequence[Finding]) -> Sequence[Finding]:
-    """Keep the first `MOST` findings of a rule, and say how many were left out."""
+def at_most(found: Sequence[Finding], count: int | None = None) -> Sequence[Finding]:
+    """Keep the first `MOST` findings of a rule, and say how many were left out.
+
+    Args:
+        found: the weightiest first.
+        count: how many there are in all, where only `MOST` and one more were worked out.
+    """
     if len(found) <= MOST:
         return found
-    left = len(found) - MOST
+    left = (count or len(found)) - MOST
     text = f"{plural(left, 'more finding')} of this rule, each of less weight, {'is' if left == 1 else 'are'} left out."
     rest = Finding(found[0].rule, text, "sure", "note", found[MOST].spans, "more", numbers={"count": left})
     return [*found[:MOST], rest]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ot_bridge.traces.analyse.ancestry import Ancestry
-from ot_bridge.traces.analyse.finding import Finding, at_most
+from ot_bridge.traces.analyse.finding import MOST, Finding, at_most
 from ot_bridge.traces.analyse.reading import Reading
 from ot_bridge.traces.analyse.runs import MIN_RUN, Run, most_at_once, sibling_runs
 from ot_bridge.traces.analyse.where_time_went import share
@@ -42,7 +42,7 @@ def repeated_calls(reading: Reading) -> Sequence[Finding]:
     for group in _without_consequences(reading.trace, list(_groups(reading))):
         found[_key(reading, group.members[0])].append(group)
     ranked = sorted(found.values(), key=lambda groups: (-sum(one.path_ns for one in groups), groups[0].members))
-    return at_most([_finding(reading, groups) for groups in ranked])
+    return at_most([_finding(reading, groups) for groups in ranked[: MOST + 1]], len(ranked))
 
 
 def _key(reading: Reading, index: int) -> tuple[object, ...]:

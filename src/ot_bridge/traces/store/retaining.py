@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class Retained(NamedTuple):
 
     Attributes:
         spans: that were deleted with their traces.
-        more: whether there is more to delete now.
+        more: whether there may be more to delete, or to give back to the disk, now.
         renumbered: whether names, scopes or resources were deleted, so that their numbers may be given to others.
     """
 
@@ -36,16 +37,15 @@ class Retained(NamedTuple):
 def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) -> Retained:
     """Delete one step of what is too much, in a transaction of its own."""
     oldest = now_ns - int(retention.max_age_s * 1e9)
-    over_spans, over_bytes = held_spans(connection) - retention.max_spans, used_bytes(connection) - retention.max_bytes
-    doomed, spans, more = list[tuple[int, bytes]](), 0, False
+    held, used = held_spans(connection), used_bytes(connection)
+    over_bytes = used - retention.max_bytes
+    too_many = max(held - retention.max_spans, math.ceil(held * over_bytes / used) if over_bytes > 0 else 0)
+    doomed, spans = list[tuple[int, bytes]](), 0
     horizon = oldest
     for trace, trace_id, count, came in connection.execute(
         "SELECT id, trace_id, spans, came FROM traces ORDER BY id LIMIT ?", (_STEP_TRACES,)
     ):
-        if not (came < oldest or spans < over_spans or over_bytes > 0):
-            break
-        if spans >= _STEP_SPANS:
-            more = True
+        if spans >= _STEP_SPANS or (came >= oldest and spans >= too_many):
             break
         doomed.append((trace, trace_id))
         spans += count
@@ -56,7 +56,7 @@ def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) ->
     first_log = connection.execute("SELECT received FROM logs ORDER BY id LIMIT 1").fetchone()
     logs = first_log is not None and first_log[0] < horizon
     if not doomed and not logs:
-        return Retained(0, more=False, renumbered=False)
+        return Retained(0, more=_give_back(connection), renumbered=False)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for trace, trace_id in doomed:
@@ -73,7 +73,7 @@ def retain(connection: sqlite3.Connection, retention: Retention, now_ns: int) ->
         connection.execute("ROLLBACK")
         raise
     _give_back(connection)
-    return Retained(spans, more or len(doomed) == _STEP_TRACES or logs, renumbered)
+    return Retained(spans, more=True, renumbered=renumbered)
 
 
 def held_spans(connection: sqlite3.Connection) -> int:
@@ -92,10 +92,13 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _give_back(connection: sqlite3.Connection) -> None:
+def _give_back(connection: sqlite3.Connection) -> bool:
+    """Give some free pages back to the disk, and return whether there were enough of them."""
     free = _pragma(connection, "freelist_count")
-    if free > _STEP_PAGES and free > _pragma(connection, "page_count") // _FREE_SHARE:
-        connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+    if free <= max(_STEP_PAGES, _pragma(connection, "page_count") // _FREE_SHARE):
+        return False
+    connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+    return True
 
 
 def _delete(connection: sqlite3.Connection, trace: int, trace_id: bytes) -> None:

@@ -196,7 +196,7 @@ def _conditions(connection: sqlite3.Connection, query: Query) -> list[_Condition
         found.append(_call(f"FROM calls WHERE name = {_NAMED}", cleaned(query.operation)))
     for key, value in query.tags:
         members = "SELECT trace FROM parts CROSS JOIN tags ON tags.part = parts.part WHERE hash = ?"
-        holds = f"EXISTS (SELECT 1 FROM tags WHERE part = {{trace}} / {PART} AND hash = ? AND trace = {{trace}})"
+        holds = f"EXISTS (SELECT 1 FROM tags WHERE part = {{trace}} / {PART} AND hash = ? AND trace = {{trace}})"  # noqa: S608
         found.append(_Condition(members, holds, (tag_hash(key, value),)))
     if query.text:
         text = "SELECT id FROM names WHERE contains(data, ?)"

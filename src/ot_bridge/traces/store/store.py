@@ -24,7 +24,7 @@ from ot_bridge.traces.store.connections import Readers, claim, connect_to_write,
 from ot_bridge.traces.store.errors import StoreError
 from ot_bridge.traces.store.query import Found, Point, Query, Stats
 from ot_bridge.traces.store.reading import ids_of, joined, kept_logs, kept_spans
-from ot_bridge.traces.store.retaining import held_spans, retain
+from ot_bridge.traces.store.retaining import Retained, held_spans, retain
 from ot_bridge.traces.store.retention import Retention
 from ot_bridge.traces.store.rows import cleaned
 from ot_bridge.traces.store.searching import clamped, points, search
@@ -123,22 +123,20 @@ class Store:
                     sink.sql.execute("ROLLBACK")
                 sink.writing.forget()
                 raise
-            deleted = 0
-            while True:
-                done = retain(sink.sql, self.retention, now_ns)
-                if done.renumbered:
-                    sink.writing.forget()
-                deleted += done.spans
-                if not done.more or deleted >= new:
-                    break
+            deleted, done = 0, self._retain(sink, now_ns)
+            while done.spans and (deleted := deleted + done.spans) < new:
+                done = self._retain(sink, now_ns)
 
     def tidy(self, *, now_ns: int | None = None) -> bool:
-        """Delete one step of what is too much, and return whether there is more."""
+        """Delete one step of what is too much, and return whether there may be more."""
         with self._writing() as sink:
-            done = retain(sink.sql, self.retention, time.time_ns() if now_ns is None else now_ns)
-            if done.renumbered:
-                sink.writing.forget()
-            return done.more
+            return self._retain(sink, time.time_ns() if now_ns is None else now_ns).more
+
+    def _retain(self, sink: _Sink, now_ns: int) -> Retained:
+        done = retain(sink.sql, self.retention, now_ns)
+        if done.renumbered:
+            sink.writing.forget()
+        return done
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[_Sink]:

@@ -127,10 +127,9 @@ class Writing:
             _Numbers(connection, table) for table in ("names", "scopes", "resources")
         )
         # No number is given twice while tags of the one who had it before are there.
-        last = (
-            "SELECT max(coalesce((SELECT max(id) FROM traces), 0), coalesce((SELECT max(part) FROM parts), 0) * ? + ?)"
-        )
-        (self._last,) = connection.execute(last, (PART, PART - 1)).fetchone()
+        (trace,) = connection.execute("SELECT max(id) FROM traces").fetchone()
+        (part,) = connection.execute("SELECT max(part) FROM parts").fetchone()
+        self._last = max(trace or 0, 0 if part is None else part * PART + PART - 1)
         self._keys: set[str] = {key for (key,) in connection.execute("SELECT key FROM tag_keys")}
 
     def write(self, batches: Sequence[ResourceSpans], logs: Sequence[ResourceLogs], now_ns: int) -> int:
