@@ -106,8 +106,8 @@ def test_another_service_kind_status_and_number_of_calls_are_named() -> None:
         "shop 'mail' started to fail: in 1 of 1 traces of B, in 0 of 1 of A",
         "'pay' is done by purse instead of bank",
         "shop 'log' is of kind producer instead of internal",
-        "shop 'SELECT' is called less often: 1 times a trace in B, 2 in A",
-        "shop 'x' is called more often: 3 times a trace in B, 1 in A",
+        "shop 'SELECT' is called less often a trace: 1 times in B, 2 in A",
+        "shop 'x' is called more often a trace: 3 times in B, 1 in A",
     ]
 
 

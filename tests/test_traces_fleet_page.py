@@ -249,7 +249,7 @@ def test_a_hop_that_lost_its_trace_is_shown_with_both_traces_and_advice(store: L
     for path in ("/map", "/map?service=mail"):
         said = words(store, path)
         assert "orders to mail : 200 calls went on in another trace." in said
-        assert "Check what orders sends and what mail reads." in said
+        assert "Let orders inject its context into this call" in said
     lost = FLEET[0][0].trace_id
     text = ask(page_app(store, Counts(), PageInfo()), "/map").text
     assert f'<a href="/trace/{lost:016x}?span={8:016x}">' in text

@@ -105,9 +105,7 @@ def _below(trace: Trace) -> Sequence[set[str]]:
     return found
 
 
-def _arrived(
-    span: Span, parent: Span | None, client: Span | None, weight: float
-) -> Iterator[tuple[Call, Peer | None]]:
+def _arrived(span: Span, parent: Span | None, client: Span | None, weight: float) -> Iterator[tuple[Call, Peer | None]]:
     peer = peer_of(span) if span.kind in ENTRIES else None
     if span.kind == "consumer":
         brokers = (peer, peer_of(parent) if parent is not None and parent.kind == "producer" else None)

@@ -101,9 +101,7 @@ def paths(traces: Iterable[Trace], rename: Mapping[str, str] | None = None) -> l
     return [_band(table, ranks, BANDS[band], groups[band]) for band in sorted(groups)]
 
 
-def _band(
-    table: CallPaths, ranks: Sequence[int], limits: tuple[float, float], group: Sequence[_Found]
-) -> Band:
+def _band(table: CallPaths, ranks: Sequence[int], limits: tuple[float, float], group: Sequence[_Found]) -> Band:
     times, saved, counts = defaultdict[int, int](int), defaultdict[int, int](int), defaultdict[int, int](int)
     most: dict[int, tuple[int, int]] = {}
     for one in group:

@@ -156,8 +156,8 @@ class _Work:
             one, two = stack.pop()
             self.shape.pairs[one] = two
             self.taken.add(two)
-            for side, path in ((0, one), (1, two)):
-                self.alone[side][self._place(path)].discard(path)
+            for side, number in ((0, one), (1, two)):
+                self.alone[side][self._place(number)].discard(number)
             steps = {self.table.step(child): child for child in self.below[two] if child not in self.taken}
             for child in self.below[one]:
                 twin = steps.get(self.table.step(child))
@@ -242,7 +242,9 @@ class _Work:
             before, after = (sum(group) / len(group) for group in calls)
             if before != after:
                 word = "more" if after > before else "less"
-                text = f"{self.table.step(path)} is called {word} often: {after:.3g} times a trace in B, {before:.3g} in A"
+                text = (
+                    f"{self.table.step(path)} is called {word} often a trace: {after:.3g} times in B, {before:.3g} in A"
+                )
                 self._add("calls", text, path, other)
 
     def _add(self, change: Change, text: str, path: int, other: int) -> None:
