@@ -146,6 +146,50 @@ def test_nothing_of_a_span_or_an_address_gets_out_of_its_place(path: str) -> Non
         assert "<img" not in answer.text
 
 
+def test_the_critical_path_says_on_whom_requests_wait_and_what_the_slow_ones_wait_for(store: ListStore) -> None:
+    said = words(store, "/paths?service=web")
+    assert re.search(r"What slows the .* most is SELECT in orders , \d+ ms per trace", said)
+    assert "GET /checkout > POST > POST /orders > SELECT orders" in said.replace("\u203a", ">").replace(" > >", " >")
+    assert "of 2 operations" not in said
+    assert ", of 2 operations: search for one of them" in words(store, "/paths")
+
+
+def test_the_picture_of_the_critical_path_is_as_wide_as_the_time_and_leads_to_a_trace(store: ListStore) -> None:
+    text = ask(page_app(store, Counts(), PageInfo()), "/paths?service=web").text
+    blocks = re.findall(r'x="([\d.]+)%" y="(\d+)" width="([\d.]+)%" height="23"><title>([^,]+),', text)
+    assert blocks[0] == ("0.0", "0", "100.0", "GET /checkout")
+    ends: dict[str, float] = {}
+    for x, y, width, _ in blocks:
+        assert float(x) >= ends.get(y, 0.0) - 0.02
+        ends[y] = float(x) + float(width)
+    assert max(ends.values()) <= 100.02
+    assert re.search(r'<svg class="flame".*?<a href="/trace/[0-9a-f]{16}"', text, re.DOTALL)
+
+
+def test_a_hop_that_lost_its_trace_is_shown_with_both_traces_and_advice(store: ListStore) -> None:
+    for path in ("/map", "/map?service=mail"):
+        said = words(store, path)
+        assert "orders to mail : 200 calls went on in another trace." in said
+        assert "Let orders inject its context into this call" in said
+    lost = FLEET[0][0].trace_id
+    text = ask(page_app(store, Counts(), PageInfo()), "/map").text
+    assert f'<a href="/trace/{lost:016x}?span={8:016x}">' in text
+    assert f'<a href="/trace/{lost + 1:016x}?span={1:016x}">' in text
+
+
+def test_a_search_is_read_up_to_a_number_of_spans_and_at_least_one_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MOST_SPANS", 20)
+    few = ListStore(*fleet(6))
+    assert len(groups.selection(few, {"service": "web"}).rows) == 2
+    assert "The 2 traces that came last, of 6 of web." in words(few, "/paths?service=web")
+    monkeypatch.setattr(groups, "MOST_SPANS", 1)
+    assert len(groups.selection(few, {"service": "web"}).rows) == 1
+
+
+def test_too_few_requests_are_not_said_to_be_the_same(store: ListStore) -> None:
+    assert "Too few requests to say what changed." in words(ListStore(*fleet(2)), "/operations?service=web")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
@@ -223,50 +267,6 @@ def test_sides_can_be_swapped_and_differences_have_signs(base: str, browser: Any
     page.get_by_role("link", name="Swap").click()
     assert page.locator(".paths b.less").first.inner_text() == first.replace("+", "-")
     page.close()
-
-
-def test_the_critical_path_says_on_whom_requests_wait_and_what_the_slow_ones_wait_for(store: ListStore) -> None:
-    said = words(store, "/paths?service=web")
-    assert re.search(r"% to \d+%: the most of what they take longer is SELECT in orders , \d+ ms per trace", said)
-    assert "GET /checkout > POST > POST /orders > SELECT orders" in said.replace("\u203a", ">").replace(" > >", " >")
-    assert "of 2 operations" not in said
-    assert ", of 2 operations: search for one of them" in words(store, "/paths")
-
-
-def test_the_picture_of_the_critical_path_is_as_wide_as_the_time_and_leads_to_a_trace(store: ListStore) -> None:
-    text = ask(page_app(store, Counts(), PageInfo()), "/paths?service=web").text
-    blocks = re.findall(r'x="([\d.]+)%" y="(\d+)" width="([\d.]+)%" height="23"><title>([^,]+),', text)
-    assert blocks[0] == ("0.0", "0", "100.0", "GET /checkout")
-    ends: dict[str, float] = {}
-    for x, y, width, _ in blocks:
-        assert float(x) >= ends.get(y, 0.0) - 0.02
-        ends[y] = float(x) + float(width)
-    assert max(ends.values()) <= 100.02
-    assert re.search(r'<svg class="flame".*?<a href="/trace/[0-9a-f]{16}"', text, re.DOTALL)
-
-
-def test_a_hop_that_lost_its_trace_is_shown_with_both_traces_and_advice(store: ListStore) -> None:
-    for path in ("/map", "/map?service=mail"):
-        said = words(store, path)
-        assert "orders to mail : 200 calls went on in another trace." in said
-        assert "Let orders inject its context into this call" in said
-    lost = FLEET[0][0].trace_id
-    text = ask(page_app(store, Counts(), PageInfo()), "/map").text
-    assert f'<a href="/trace/{lost:016x}?span={8:016x}">' in text
-    assert f'<a href="/trace/{lost + 1:016x}?span={1:016x}">' in text
-
-
-def test_a_search_is_read_up_to_a_number_of_spans_and_at_least_one_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "MOST_SPANS", 20)
-    few = ListStore(*fleet(6))
-    assert len(groups.selection(few, {"service": "web"}).rows) == 2
-    assert "The 2 traces that came last, of 6 of web." in words(few, "/paths?service=web")
-    monkeypatch.setattr(groups, "MOST_SPANS", 1)
-    assert len(groups.selection(few, {"service": "web"}).rows) == 1
-
-
-def test_too_few_requests_are_not_said_to_be_the_same(store: ListStore) -> None:
-    assert "Too few requests to say what changed." in words(ListStore(*fleet(2)), "/operations?service=web")
 
 
 @pytest.fixture(scope="module")
