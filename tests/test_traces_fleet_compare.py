@@ -60,8 +60,8 @@ def test_what_appeared_and_vanished_is_said_once_for_all_below_it() -> None:
     cached = made("cache", 2, 1, at=10, took=20)
     found = compare([shop(query())], [shop(cached, query(3, 2, name="get", at=11, took=2))])
     assert [one.text for one in found.verdicts] == [
-        "shop 'SELECT' vanished: in 1 of 1 trace of the first group",
-        "shop 'cache' appeared: in 1 of 1 trace of the second group, with 1 call path below it",
+        "shop 'SELECT' vanished: in 1 of 1 trace of A",
+        "shop 'cache' appeared: in 1 of 1 trace of B, with 1 call path below it",
     ]
 
 
@@ -103,11 +103,11 @@ def test_another_service_kind_status_and_number_of_calls_are_named() -> None:
         made("x", 9, 1),
     )
     assert [one.text for one in compare([before], [after]).verdicts] == [
-        "shop 'mail' started to fail: in 1 of 1 traces, before in 0 of 1",
+        "shop 'mail' started to fail: in 1 of 1 traces of B, in 0 of 1 of A",
         "'pay' is done by purse instead of bank",
         "shop 'log' is of kind producer instead of internal",
-        "shop 'SELECT' is called less often: 1 times a trace, before 2",
-        "shop 'x' is called more often: 3 times a trace, before 1",
+        "shop 'SELECT' is called less often a trace: 1 times in B, 2 in A",
+        "shop 'x' is called more often a trace: 3 times in B, 1 in A",
     ]
 
 

@@ -12,9 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
+from ot_bridge.traces.page import groups
 from ot_bridge.traces.page.app import PageInfo, page_app
 from ot_bridge.traces.page.groups import group
 from ot_bridge.traces.receive.inbox import Counts
+from peers.prepare import Missing, prepare
 from traces_fleet_made import fleet
 from traces_kept import ListStore, ask, serving
 from traces_made import made
@@ -24,7 +26,8 @@ FLEET = fleet(200)
 SLOW, QUICK = "/?service=web&min=80ms", "/?service=web&max=80ms"
 GROUPS = f"/compare?a={quote(QUICK)}&b={quote(SLOW)}"
 TWO = f"/compare?a={FLEET[0][0].trace_id:016x}&b={FLEET[2][0].trace_id:016x}"
-PAGES = ("/map", "/operations", "/tags?service=web", "/tags?pick=failed&service=web", "/compare", GROUPS, TWO)
+TAGS = ("/tags?service=web", "/tags?pick=failed&service=web")
+PAGES = ("/map", "/operations", *TAGS, "/compare", GROUPS, TWO, "/paths", "/paths?service=web")
 ATTACK = '"><img src=x onerror=window.stolen=1>'
 
 
@@ -74,7 +77,7 @@ def test_the_failed_have_nothing_in_common_but_that_they_failed(store: ListStore
 def test_two_searches_are_compared_path_by_path(store: ListStore) -> None:
     said = words(store, GROUPS)
     assert "They have the same shape" in said
-    assert re.search(r"\+\d+ ms in B: a real difference", said)
+    assert re.search(r"B takes \d+ ms longer than A at the median. This is more than chance: the shift is", said)
     assert re.search(r"B traces have tenant=acme", said)
 
 
@@ -116,7 +119,9 @@ def test_new_names_are_read_and_bad_ones_said(store: ListStore) -> None:
     assert "No name was changed" not in words(store, TWO + "&rename=charge%3D%27pay%20now%27")
 
 
-@pytest.mark.parametrize("path", ["/map", "/operations", "/tags", "/compare?a=1&b=2", "/compare?a=/%3F&b=/%3F"])
+@pytest.mark.parametrize(
+    "path", ["/map", "/operations", "/paths", "/tags", "/compare?a=1&b=2", "/compare?a=/%3F&b=/%3F"]
+)
 def test_an_empty_store_is_no_error(path: str) -> None:
     assert ask(page_app(ListStore(), Counts(), PageInfo()), path).status == 200
 
@@ -139,6 +144,50 @@ def test_nothing_of_a_span_or_an_address_gets_out_of_its_place(path: str) -> Non
         answer = ask(page_app(ListStore(*hostile), Counts(), PageInfo()), one)
         assert answer.status == 200
         assert "<img" not in answer.text
+
+
+def test_the_critical_path_says_on_whom_requests_wait_and_what_the_slow_ones_wait_for(store: ListStore) -> None:
+    said = words(store, "/paths?service=web")
+    assert re.search(r"What slows the .* most is SELECT in orders , \d+ ms per trace", said)
+    assert "GET /checkout > POST > POST /orders > SELECT orders" in said.replace("\u203a", ">").replace(" > >", " >")
+    assert "of 2 operations" not in said
+    assert ", of 2 operations: search for one of them" in words(store, "/paths")
+
+
+def test_the_picture_of_the_critical_path_is_as_wide_as_the_time_and_leads_to_a_trace(store: ListStore) -> None:
+    text = ask(page_app(store, Counts(), PageInfo()), "/paths?service=web").text
+    blocks = re.findall(r'x="([\d.]+)%" y="(\d+)" width="([\d.]+)%" height="23"><title>([^,]+),', text)
+    assert blocks[0] == ("0.0", "0", "100.0", "GET /checkout")
+    ends: dict[str, float] = {}
+    for x, y, width, _ in blocks:
+        assert float(x) >= ends.get(y, 0.0) - 0.02
+        ends[y] = float(x) + float(width)
+    assert max(ends.values()) <= 100.02
+    assert re.search(r'<svg class="flame".*?<a href="/trace/[0-9a-f]{16}"', text, re.DOTALL)
+
+
+def test_a_hop_that_lost_its_trace_is_shown_with_both_traces_and_advice(store: ListStore) -> None:
+    for path in ("/map", "/map?service=mail"):
+        said = words(store, path)
+        assert "orders to mail : 200 calls went on in another trace." in said
+        assert "Let orders inject its context into this call" in said
+    lost = FLEET[0][0].trace_id
+    text = ask(page_app(store, Counts(), PageInfo()), "/map").text
+    assert f'<a href="/trace/{lost:016x}?span={8:016x}">' in text
+    assert f'<a href="/trace/{lost + 1:016x}?span={1:016x}">' in text
+
+
+def test_a_search_is_read_up_to_a_number_of_spans_and_at_least_one_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MOST_SPANS", 20)
+    few = ListStore(*fleet(6))
+    assert len(groups.selection(few, {"service": "web"}).rows) == 2
+    assert "The 2 traces that came last, of 6 of web." in words(few, "/paths?service=web")
+    monkeypatch.setattr(groups, "MOST_SPANS", 1)
+    assert len(groups.selection(few, {"service": "web"}).rows) == 1
+
+
+def test_too_few_requests_are_not_said_to_be_the_same(store: ListStore) -> None:
+    assert "Too few requests to say what changed." in words(ListStore(*fleet(2)), "/operations?service=web")
 
 
 @pytest.fixture(scope="module")
@@ -217,4 +266,41 @@ def test_sides_can_be_swapped_and_differences_have_signs(base: str, browser: Any
     assert first.startswith("+")
     page.get_by_role("link", name="Swap").click()
     assert page.locator(".paths b.less").first.inner_text() == first.replace("+", "-")
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    found = prepare(names=("axe",))["axe"]
+    if isinstance(found, Missing):
+        pytest.skip(found.reason)
+    return (found.packages / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_of(base: str, browser: Any, axe: str, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    for path in ("/map", "/operations", "/paths?service=web", "/compare", GROUPS, TWO, "/tags?service=web"):
+        page.goto(base + path)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((all) => all.violations)")
+        assert [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found] == [], path
+    context.close()
+
+
+def test_what_is_reached_by_the_tab_key_is_seen_to_be(base: str, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    for path in ("/map", "/paths?service=web", GROUPS, "/tags?service=web"):
+        page.goto(base + path)
+        reached = set()
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            seen = page.evaluate(
+                "[document.activeElement.outerHTML, getComputedStyle(document.activeElement).outlineStyle]"
+            )
+            if not seen[0].startswith("<body"):
+                assert seen[1] != "none", (path, seen)
+                reached.add(seen[0])
+        assert len(reached) > 12, path
     page.close()

@@ -5,15 +5,20 @@ A path is an integer in a table that all traces share, so that chains of any dep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from ot_bridge.traces.analyse.critical_path import critical_path
+from ot_bridge.traces.analyse.critical_path import CriticalPath, critical_path
 from ot_bridge.traces.analyse.errors import error_mark
 from ot_bridge.traces.analyse.self_time import self_times
 from ot_bridge.traces.tree import Trace
+from ot_bridge.traces.words import line
 
-__all__ = ["CallPaths", "Chain", "Measured", "Measures", "Step"]
+__all__ = ["LONGEST", "CallPaths", "Chain", "Measured", "Measures", "Step"]
+
+LONGEST = 100
+"""Of a path with more steps a chain has the last ones: all chains of a deep trace would be as large as its square."""
 
 
 class Step(NamedTuple):
@@ -23,7 +28,7 @@ class Step(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.service} {self.name!r}"
+        return f"{line(self.service)} {line(self.name, 120)!r}"
 
 
 Chain: TypeAlias = tuple[Step, ...]
@@ -51,12 +56,14 @@ class Measured(NamedTuple):
         duration_ns: of the root that the trace is named after; the critical times add up to it.
         of: what it has on each path, by the path's number.
         path_of: the path's number of each span.
+        critical: the critical path that the times are from.
     """
 
     trace_id: int
     duration_ns: int
     of: Mapping[int, Measures]
     path_of: Sequence[int]
+    critical: CriticalPath
 
 
 class CallPaths:
@@ -83,13 +90,24 @@ class CallPaths:
         return self._steps[path]
 
     def chain(self, path: int) -> Chain:
-        """Return a path from the root down."""
-        return tuple(self._steps[one] for one in reversed(list(self._up(path))))
-
-    def _up(self, path: int) -> Iterator[int]:
-        while path >= 0:
-            yield path
+        """Return a path from the root down, its last `LONGEST` steps."""
+        steps = list[Step]()
+        while path >= 0 and len(steps) < LONGEST:
+            steps.append(self._steps[path])
             path = self.parents[path]
+        return tuple(reversed(steps))
+
+    def ranks(self) -> Sequence[int]:
+        """Return the place of each path when all are sorted, each one before what is below it."""
+        below: dict[int, list[int]] = defaultdict(list)
+        for path in sorted(range(len(self)), key=lambda path: self._steps[path], reverse=True):
+            below[self.parents[path]].append(path)
+        found, place, stack = [0] * len(self), 0, below[-1]
+        while stack:
+            path = stack.pop()
+            found[path], place = place, place + 1
+            stack += below.get(path, ())
+        return found
 
     def number(self, parent: int, service: str, name: str) -> int:
         """Return the number of the path one step below another, -1 for a root."""
@@ -105,7 +123,7 @@ class CallPaths:
 
     def measure(self, trace: Trace) -> Measured:
         """Put the spans of a trace on their paths."""
-        own, on_path = self_times(trace), critical_path(trace).own_ns
+        own, critical = self_times(trace), critical_path(trace)
         path_of, groups = list[int](), dict[int, list[int]]()
         for index, span in enumerate(trace.spans):
             above = trace.parents[index]
@@ -116,11 +134,11 @@ class CallPaths:
             path: Measures(
                 calls=len(indices),
                 self_ns=sum(own[index] for index in indices),
-                critical_ns=sum(on_path.get(index, 0) for index in indices),
+                critical_ns=sum(critical.own_ns.get(index, 0) for index in indices),
                 errors=sum(error_mark(trace.spans[index]) is not None for index in indices),
                 kinds=tuple(sorted({trace.spans[index].kind for index in indices})),
             )
             for path, indices in groups.items()
         }
         duration = trace.spans[trace.root].duration_ns if len(trace) else 0
-        return Measured(trace.trace_id, duration, of, path_of)
+        return Measured(trace.trace_id, duration, of, path_of, critical)

@@ -135,7 +135,8 @@ def compare(
     samples = [tuple(_critical(group, path) for group, path in zip(groups, key, strict=True)) for key in keys]
     tests = [mann_whitney(*sample).p if enough else 1.0 for sample in samples]
     certain = adjusted(tests)
-    rows = [
+    ranks = table.ranks()
+    found = [
         PathRow(
             chain=table.chain(a),
             other_chain=table.chain(b) if a != b else None,
@@ -146,7 +147,7 @@ def compare(
         )
         for (a, b), sample, p, level in zip(keys, samples, tests, certain, strict=True)
     ]
-    rows.sort(key=lambda row: (-abs(row.contribution_ns), row.chain))
+    order = sorted(range(len(keys)), key=lambda place: (-abs(found[place].contribution_ns), ranks[keys[place][0]]))
     whole = mann_whitney(*durations).p if enough else 1.0
     return Comparison(
         len(groups[0]),
@@ -156,7 +157,7 @@ def compare(
         (durations[0], durations[1]),
         Tested(shift(*durations), whole, whole <= _LIKELY) if enough else None,
         shape.verdicts,
-        rows,
+        [found[place] for place in order],
     )
 
 
@@ -181,8 +182,8 @@ def contributions(table: CallPaths, group: Sequence[Measured]) -> dict[int, int]
         return {}
     found = {path: median * part // total for path, part in spent.items()}
     # What rounding down left over goes to those that lost most by it.
-    left = median - sum(found.values())
-    for path in sorted(spent, key=lambda path: (-(median * spent[path] % total), table.chain(path)))[:left]:
+    left, ranks = median - sum(found.values()), table.ranks()
+    for path in sorted(spent, key=lambda path: (-(median * spent[path] % total), ranks[path]))[:left]:
         found[path] += 1
     return found
 

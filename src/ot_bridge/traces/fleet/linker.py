@@ -71,14 +71,14 @@ def linked(traces: Sequence[Trace], services: Container[str]) -> tuple[Sequence[
 
 def _calls(trace: Trace) -> Iterator[tuple[Call, Peer | None]]:
     """Yield the calls of a trace, each with the peer that its one half names, None where both services are known."""
-    below = _below(trace)
+    below, clients = _below(trace), _clients(trace)
     root = trace.spans[trace.root]
     for index, span in enumerate(trace.spans):
         above = trace.parents[index]
         parent = trace.spans[above] if above >= 0 else None
         weight = weight_of(span, root)
         if span.kind in ENTRIES or (parent is not None and parent.service != span.service):
-            yield from _arrived(trace, index, parent, weight)
+            yield from _arrived(span, parent, clients[index], weight)
         peer = peer_of(span) if span.kind not in ENTRIES else None
         if peer is None or (span.kind in _UNNAMED and not (peer.named or peer.kind == "database")):
             continue
@@ -105,8 +105,7 @@ def _below(trace: Trace) -> Sequence[set[str]]:
     return found
 
 
-def _arrived(trace: Trace, index: int, parent: Span | None, weight: float) -> Iterator[tuple[Call, Peer | None]]:
-    span = trace.spans[index]
+def _arrived(span: Span, parent: Span | None, client: Span | None, weight: float) -> Iterator[tuple[Call, Peer | None]]:
     peer = peer_of(span) if span.kind in ENTRIES else None
     if span.kind == "consumer":
         brokers = (peer, peer_of(parent) if parent is not None and parent.kind == "producer" else None)
@@ -120,22 +119,25 @@ def _arrived(trace: Trace, index: int, parent: Span | None, weight: float) -> It
         if peer is not None and peer.named and not span.parent_id:
             yield Call(peer.name, span.service, None, span, span.trace_id, weight), peer
         return
-    client = _client(trace, index)
     if client is not None or parent.service != span.service:
         caller = parent.service if client is None else client.service
         yield Call(caller, span.service, client, span, span.trace_id, weight), None
 
 
-def _client(trace: Trace, index: int) -> Span | None:
-    """Return the caller's half: the nearest call above that no other request lies between."""
-    while (index := trace.parents[index]) >= 0:
-        span = trace.spans[index]
-        if span.kind in CALLERS:
-            return span
-        above = trace.parents[index]
-        if span.kind in ENTRIES or (above >= 0 and trace.spans[above].service != span.service):
-            return None
-    return None
+def _clients(trace: Trace) -> Sequence[Span | None]:
+    """Return the caller's half above each span: the nearest call above that no other request lies between."""
+    found = list[Span | None]()
+    for above in trace.parents:
+        parent = trace.spans[above] if above >= 0 else None
+        if parent is None or parent.kind in CALLERS:
+            found.append(parent)
+        elif parent.kind in ENTRIES:
+            found.append(None)
+        else:
+            over = trace.parents[above]
+            other = over >= 0 and trace.spans[over].service != parent.service
+            found.append(None if other else found[above])
+    return found
 
 
 def _known(traces: Sequence[Trace], calls: Sequence[Call]) -> Mapping[str, str]:

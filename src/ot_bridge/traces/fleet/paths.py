@@ -14,7 +14,7 @@ from ot_bridge.traces.fleet.call_paths import CallPaths, Chain
 from ot_bridge.traces.fleet.statistics import quantile
 from ot_bridge.traces.tree import Trace
 
-__all__ = ["BANDS", "Band", "PathTimes", "paths", "savings"]
+__all__ = ["BANDS", "Band", "PathRow", "PathTimes", "paths", "savings", "together"]
 
 BANDS: Sequence[tuple[float, float]] = ((0, 0.5), (0.5, 0.9), (0.9, 0.99), (0.99, 1))
 """The shares of the requests that are looked at apart, by the duration of their root."""
@@ -24,24 +24,34 @@ class PathTimes(NamedTuple):
     """One call path in one band.
 
     Attributes:
+        path: its number: its place when all are sorted, each one before what is below it.
+        parent: the number of the path that it is below, -1 for a root's.
+        chain: its steps from the root down, of a deep one the last ones.
         traces: how many have it on their critical path.
         on_path_ns: its time there, in all traces of the band.
         share: of the time of all roots of the band.
         saving_ns: what these roots would gain at most if the calls of this path took no time: what they call
             included, and only while nothing else runs beside them.
+        example: the trace that has the most time there.
+        most_ns: its time there.
     """
 
+    path: int
+    parent: int
     chain: Chain
     traces: int
     on_path_ns: int
     share: float
     saving_ns: int
+    example: int
+    most_ns: int
 
 
 class Band(NamedTuple):
     """The traces between two quantiles of the root's duration.
 
     Attributes:
+        longest_ns: the longest root.
         rows: the most time first; `on_path_ns` of all of them add up to `total_ns`.
         total_ns: the durations of all roots.
     """
@@ -49,8 +59,18 @@ class Band(NamedTuple):
     low: float
     high: float
     traces: int
+    longest_ns: int
     total_ns: int
     rows: Sequence[PathTimes]
+
+
+class _Found(NamedTuple):
+    """What is kept of a trace."""
+
+    trace_id: int
+    duration_ns: int
+    on_path: Mapping[int, int]
+    saved: Mapping[int, int]
 
 
 def paths(traces: Iterable[Trace], rename: Mapping[str, str] | None = None) -> list[Band]:
@@ -63,38 +83,95 @@ def paths(traces: Iterable[Trace], rename: Mapping[str, str] | None = None) -> l
     Returns:
         The bands that have traces.
     """
-    table, found = CallPaths(rename), list[tuple[int, Mapping[int, int], Mapping[int, int]]]()
+    table, found = CallPaths(rename), list[_Found]()
     for trace in traces:
-        if not len(trace):
-            continue
-        measured = table.measure(trace)
-        on_path = {path: one.critical_ns for path, one in measured.of.items() if one.critical_ns}
-        found.append((measured.duration_ns, on_path, savings(trace, measured.path_of)))
-    ordered = sorted(duration for duration, _, _ in found)
+        if len(trace):
+            measured = table.measure(trace)
+            windows = measured.critical.windows.items()
+            # What only passes time on to what it calls is on the path too.
+            waited = {measured.path_of[index] for index, (start_ns, end_ns) in windows if end_ns > start_ns}
+            on_path = {path: measured.of[path].critical_ns for path in waited}
+            saved = savings(trace, measured.path_of, measured.critical)
+            found.append(_Found(trace.trace_id, measured.duration_ns, on_path, saved))
+    ordered, ranks = sorted(one.duration_ns for one in found), table.ranks()
     limits = [quantile(ordered, high) for _, high in BANDS]
-    groups: dict[int, list[int]] = defaultdict(list)
-    for index, (duration, _, _) in enumerate(found):
-        groups[min(bisect_left(limits, duration), len(BANDS) - 1)].append(index)
-    return [_band(table, BANDS[band], [found[index] for index in groups[band]]) for band in sorted(groups)]
+    groups: dict[int, list[_Found]] = defaultdict(list)
+    for one in found:
+        groups[min(bisect_left(limits, one.duration_ns), len(BANDS) - 1)].append(one)
+    return [_band(table, ranks, BANDS[band], groups[band]) for band in sorted(groups)]
 
 
-def _band(
-    table: CallPaths, limits: tuple[float, float], group: Sequence[tuple[int, Mapping[int, int], Mapping[int, int]]]
-) -> Band:
+def _band(table: CallPaths, ranks: Sequence[int], limits: tuple[float, float], group: Sequence[_Found]) -> Band:
     times, saved, counts = defaultdict[int, int](int), defaultdict[int, int](int), defaultdict[int, int](int)
-    for _, on_path, saving in group:
-        for path, spent in on_path.items():
+    most: dict[int, tuple[int, int]] = {}
+    for one in group:
+        for path, spent in one.on_path.items():
             times[path] += spent
             counts[path] += 1
-        for path, gained in saving.items():
+            most[path] = max(most.get(path, (-1, 0)), (spent, -one.trace_id))
+        for path, gained in one.saved.items():
             saved[path] += gained
-    total = sum(duration for duration, _, _ in group)
-    rows = [
-        PathTimes(table.chain(path), counts[path], times[path], times[path] / total if total else 0.0, saved[path])
-        for path in times.keys() | saved.keys()
-    ]
-    rows.sort(key=lambda row: (-row.on_path_ns, -row.saving_ns, row.chain))
-    return Band(*limits, len(group), total, rows)
+    total = sum(one.duration_ns for one in group)
+    rows = []
+    for path in times:
+        spent, above = times[path], table.parents[path]
+        longest, example = most[path]
+        rows.append(
+            PathTimes(
+                path=ranks[path],
+                parent=ranks[above] if above >= 0 else -1,
+                chain=table.chain(path),
+                traces=counts[path],
+                on_path_ns=spent,
+                share=spent / total if total else 0.0,
+                saving_ns=saved[path],
+                example=-example,
+                most_ns=longest,
+            )
+        )
+    rows.sort(key=lambda row: (-row.on_path_ns, -row.saving_ns, row.path))
+    return Band(*limits, len(group), max(one.duration_ns for one in group), total, rows)
+
+
+class PathRow(NamedTuple):
+    """One call path in all bands.
+
+    Attributes:
+        whole: in all of them together.
+        below_ns: its time on the critical path and that of all paths below it.
+        bands: in each band, None where it is not on the critical path and saves nothing.
+    """
+
+    whole: PathTimes
+    below_ns: int
+    bands: Sequence[PathTimes | None]
+
+
+def together(bands: Sequence[Band]) -> list[PathRow]:
+    """Put the bands side by side, the paths with the most time first."""
+    rows: dict[int, list[PathTimes | None]] = {}
+    for place, band in enumerate(bands):
+        for one in band.rows:
+            rows.setdefault(one.path, [None] * len(bands))[place] = one
+    total = sum(band.total_ns for band in bands)
+    wholes = {path: _sum([one for one in some if one is not None], total) for path, some in rows.items()}
+    below = {path: whole.on_path_ns for path, whole in wholes.items()}
+    # What is on the critical path is called by what is on it, and has the greater number.
+    for path in sorted(below, reverse=True):
+        if wholes[path].parent >= 0:
+            below[wholes[path].parent] += below[path]
+    found = [PathRow(wholes[path], below[path], some) for path, some in rows.items()]
+    return sorted(found, key=lambda row: (-row.whole.on_path_ns, -row.whole.saving_ns, row.whole.path))
+
+
+def _sum(some: Sequence[PathTimes], total: int) -> PathTimes:
+    spent, most = sum(one.on_path_ns for one in some), max(some, key=lambda one: (one.most_ns, -one.example))
+    return most._replace(
+        traces=sum(one.traces for one in some),
+        on_path_ns=spent,
+        share=spent / total if total else 0.0,
+        saving_ns=sum(one.saving_ns for one in some),
+    )
 
 
 def savings(trace: Trace, path_of: Sequence[int], path: CriticalPath | None = None) -> dict[int, int]:
@@ -109,7 +186,7 @@ def savings(trace: Trace, path_of: Sequence[int], path: CriticalPath | None = No
         path: its critical path, computed when not given.
     """
     path = path or critical_path(trace)
-    windows = _windows(trace, path)
+    windows = path.windows
     free: dict[int, list[Interval]] = {}
     alone: dict[int, tuple[list[int], list[Interval]]] = {}
     found = defaultdict[int, int](int)
@@ -124,22 +201,6 @@ def savings(trace: Trace, path_of: Sequence[int], path: CriticalPath | None = No
             free[index] = _cut(_within(alone[parent], window), free[parent])
         found[path_of[index]] += sum(end - start for start, end in free[index])
     return {number: gained for number, gained in found.items() if gained}
-
-
-def _windows(trace: Trace, path: CriticalPath) -> dict[int, Interval]:
-    """Return during which time the root waited for each span and what it calls."""
-    found: dict[int, Interval] = {}
-    for section in path.sections:
-        low, high = found.get(section.span, (section.start_ns, section.end_ns))
-        found[section.span] = (min(low, section.start_ns), max(high, section.end_ns))
-    # Children stand after their parents; a parent that only passes time on gets its window from them.
-    for index in range(len(trace) - 1, -1, -1):
-        parent = trace.parents[index]
-        if index in found and index != path.root and parent >= 0:
-            low, high = found[index]
-            above = found.get(parent, found[index])
-            found[parent] = (min(low, above[0]), max(high, above[1]))
-    return found
 
 
 def _alone(trace: Trace, parent: int, path_of: Sequence[int]) -> list[Interval]:

@@ -20,7 +20,7 @@ from ot_bridge.traces.fleet.statistics import quantile
 from ot_bridge.traces.instrumentation import World, producer
 from ot_bridge.traces.model import Resource
 from ot_bridge.traces.tree import Trace
-from ot_bridge.traces.words import plural
+from ot_bridge.traces.words import line, plural
 
 __all__ = ["Edge", "Node", "ServiceMap", "service_map"]
 
@@ -202,6 +202,7 @@ def _edge(caller: str, callee: str, calls: Sequence[Call], seen: Mapping[str, _S
 
 
 def _sentence(caller: str, callee: str, clients: int, servers: int, both: int, *, broken: bool, known: bool) -> str:
+    caller, callee = line(caller), line(callee)
     if broken:
         return f"{callee} never answers {caller} with our trace id: {plural(clients, 'call')}, none in its traces"
     if known and clients > both and servers:

@@ -8,7 +8,7 @@ with what only the other has: the same service and name elsewhere has *moved*; t
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -26,6 +26,7 @@ Change: TypeAlias = Literal[
     "started to fail", "stopped failing", "vanished", "appeared", "moved", "service", "renamed", "kind", "calls"
 ]
 _ORDER: Sequence[str] = Change.__args__  # type: ignore[attr-defined]
+_FAILURES = ("started to fail", "stopped failing")
 _LIKELY = 0.05
 _HALF = 0.5
 
@@ -34,6 +35,7 @@ class Verdict(NamedTuple):
     """One difference in shape.
 
     Attributes:
+        text: a sentence, in which A is the first group and B the second.
         chain: the path in the first group, in the second where the first has none.
         other_chain: in the second group, None where it has none or the same.
         certainty: `sure` when all traces or a test say so, `likely` with few traces, `guess` for a new name.
@@ -67,7 +69,7 @@ def align(table: CallPaths, first: Sequence[Measured], second: Sequence[Measured
     work.pair(gone, new)
     work.report(gone, new)
     work.changes()
-    work.shape.verdicts.sort(key=lambda one: (_ORDER.index(one.change), one.chain))
+    work.sort()
     return work.shape
 
 
@@ -78,9 +80,17 @@ class _Work:
         self.table, self.groups, self.shape = table, (first, second), Shape()
         self.counts = tuple(Counter(path for one in group for path in one.of) for group in self.groups)
         self.enough = min(len(first), len(second)) >= FEWEST
+        self.ranks = table.ranks()
+        self.placed: list[tuple[int, Verdict]] = []
+        self.taken: set[int] = set()
+        # What only one group has and has no pair yet, by its parent and service.
+        self.alone: Sequence[dict[tuple[int, str], set[int]]] = (defaultdict(set), defaultdict(set))
         self.below: dict[int, list[int]] = defaultdict(list)
-        for path in sorted(self.counts[0].keys() | self.counts[1].keys(), key=table.chain):
+        for path in sorted(self.counts[0].keys() | self.counts[1].keys(), key=self.ranks.__getitem__):
             self.below[table.parents[path]].append(path)
+            for side in (0, 1):
+                if self.counts[side][path] and not self.counts[1 - side][path]:
+                    self.alone[side][self._place(path)].add(path)
 
     def only(self, side: int) -> dict[int, Certainty]:
         """Return the paths that one group has and the other has not, from the root down.
@@ -91,7 +101,7 @@ class _Work:
         n, m = len(self.groups[side]), len(self.groups[1 - side])
         paths = sorted(
             (path for path in here if not there[path]),
-            key=lambda path: (self.table.depths[path], self.table.chain(path)),
+            key=lambda path: (self.table.depths[path], self.ranks[path]),
         )
         if self.enough:
             levels = adjusted([fisher(here[path], n - here[path], 0, m) for path in paths])
@@ -99,61 +109,56 @@ class _Work:
         found: dict[int, Certainty] = {path: "likely" for path in paths if here[path] > _HALF * n}
         return dict.fromkeys(found, "sure") if n == m == 1 else found
 
+    def sort(self) -> None:
+        """Put the verdicts in the shape, the gravest first."""
+        # A failure goes up through the callers: where it began is named first.
+        self.placed.sort(key=lambda one: (_ORDER.index(one[1].change), *self._place_of(*one)))
+        self.shape.verdicts += [verdict for _, verdict in self.placed]
+
+    def _place_of(self, path: int, verdict: Verdict) -> tuple[int, int]:
+        return (-self.table.depths[path] if verdict.change in _FAILURES else 0), self.ranks[path]
+
     def pair(self, gone: dict[int, Certainty], new: dict[int, Certainty]) -> None:
         """Pair what vanished with what appeared, and what is below each with what is below the other."""
-        tops = [path for path in gone if self.table.parents[path] not in gone]
-        ways: Sequence[tuple[Change, Callable[[int, int], bool], Certainty]] = (
-            ("moved", self._moved, "likely"),
-            ("service", self._other_service, "likely"),
-            ("renamed", self._renamed, "guess"),
+        table = self.table
+        tops = [path for path in gone if table.parents[path] not in gone]
+        ways: Sequence[tuple[Change, Callable[[int, int], Hashable], Certainty]] = (
+            ("moved", lambda path, _: table.step(path), "likely"),
+            ("service", lambda path, parent: (parent, table.step(path).name), "likely"),
+            ("renamed", lambda path, parent: (parent, table.step(path).service), "guess"),
         )
-        for change, fits, certainty in ways:
+        for change, key_of, certainty in ways:
+            places: dict[Hashable, list[int]] = defaultdict(list)
+            for other in reversed(new):
+                places[key_of(other, table.parents[other])].append(other)
             for path in tops:
                 if path in self.shape.pairs:
                     continue
-                taken = set(self.shape.pairs.values())
-                found = next((other for other in new if other not in taken and fits(path, other)), None)
-                if found is not None:
-                    self.shape.verdicts.append(self._pair_verdict(change, path, found, certainty))
-                    self._join(path, found, new)
-
-    def _moved(self, path: int, other: int) -> bool:
-        return self.table.step(path) == self.table.step(other)
-
-    def _parent(self, path: int) -> int:
-        above = self.table.parents[path]
-        return self.shape.pairs.get(above, above)
-
-    def _other_service(self, path: int, other: int) -> bool:
-        same = self.table.step(path).name == self.table.step(other).name
-        return same and self._parent(path) == self.table.parents[other]
+                above = table.parents[path]
+                others = places.get(key_of(path, self.shape.pairs.get(above, above)), [])
+                while others and others[-1] in self.taken:
+                    others.pop()
+                if others and (change != "renamed" or self._renamed(path, others[-1])):
+                    self.placed.append((path, self._pair_verdict(change, path, others[-1], certainty)))
+                    self._join(path, others[-1])
 
     def _renamed(self, path: int, other: int) -> bool:
         """Tell whether each is the only one of its service and kind that is left below one parent."""
-        parent, above = self._parent(path), self.table.parents[path]
-        if self.table.parents[other] != parent or self.table.step(path).service != self.table.step(other).service:
-            return False
-        taken = self.shape.pairs.keys() | self.shape.pairs.values()
-        left = [
-            [
-                one
-                for one in self.below[place]
-                if one not in taken
-                and self.counts[side][one]
-                and not self.counts[1 - side][one]
-                and self.table.step(one).service == self.table.step(path).service
-            ]
-            for side, place in ((0, above), (1, parent))
-        ]
-        return left == [[path], [other]] and self._kinds(0, path) == self._kinds(1, other)
+        left = [self.alone[side][self._place(one)] for side, one in ((0, path), (1, other))]
+        return left == [{path}, {other}] and self._kinds(0, path) == self._kinds(1, other)
 
-    def _join(self, path: int, other: int, new: Mapping[int, Certainty]) -> None:
+    def _place(self, path: int) -> tuple[int, str]:
+        return self.table.parents[path], self.table.step(path).service
+
+    def _join(self, path: int, other: int) -> None:
         stack = [(path, other)]
         while stack:
             one, two = stack.pop()
             self.shape.pairs[one] = two
-            taken = set(self.shape.pairs.values())
-            steps = {self.table.step(child): child for child in self.below[two] if child not in taken}
+            self.taken.add(two)
+            for side, number in ((0, one), (1, two)):
+                self.alone[side][self._place(number)].discard(number)
+            steps = {self.table.step(child): child for child in self.below[two] if child not in self.taken}
             for child in self.below[one]:
                 twin = steps.get(self.table.step(child))
                 # Only what each group has alone: what both have under one number is one row already.
@@ -180,23 +185,22 @@ class _Work:
         )
         for change, paths, side, paired in sides:
             left = [path for path in paths if path not in paired]
-            below = Counter[int]()
+            tops, below = dict[int, int](), Counter[int]()
+            # From the root down: what is above a path has its top already.
             for path in left:
-                top = path
-                while self.table.parents[top] in paths and self.table.parents[top] not in paired:
-                    top = self.table.parents[top]
-                below[top] += 1
+                tops[path] = tops.get(self.table.parents[path], path)
+                below[tops[path]] += 1
             for path, size in below.items():
                 more = f", with {plural(size - 1, 'call path')} below it" if size > 1 else ""
                 share = f"{self.counts[side][path]} of {plural(len(self.groups[side]), 'trace')}"
-                text = f"{self.table.step(path)} {change}: in {share} of the {('first', 'second')[side]} group{more}"
-                self.shape.verdicts.append(Verdict(change, text, paths[path], self.table.chain(path)))
+                text = f"{self.table.step(path)} {change}: in {share} of {'AB'[side]}{more}"
+                self.placed.append((path, Verdict(change, text, paths[path], self.table.chain(path))))
 
     def changes(self) -> None:
         """Compare kinds, errors and the number of calls of what both groups have."""
         same = [
             (path, self.shape.pairs.get(path, path))
-            for path in sorted(self.counts[0], key=self.table.chain)
+            for path in sorted(self.counts[0], key=self.ranks.__getitem__)
             if self.counts[1][self.shape.pairs.get(path, path)]
         ]
         failed = [tuple(self._failed(side, pair[side]) for side in (0, 1)) for pair in same]
@@ -228,7 +232,7 @@ class _Work:
             change: Change = "started to fail" if more else "stopped failing"
             words = ("fails less", "fails more")[more] if all(shares) else change
             now, before = (f"{part} of {whole}" for part, whole in zip(failed[::-1], counts[::-1], strict=True))
-            text = f"{self.table.step(path)} {words}: in {now} traces, before in {before}"
+            text = f"{self.table.step(path)} {words}: in {now} traces of B, in {before} of A"
             self._add(change, text, path, other)
 
     def _call_change(self, path: int, other: int, calls: Sequence[Sequence[int]], level: float) -> None:
@@ -238,14 +242,16 @@ class _Work:
             before, after = (sum(group) / len(group) for group in calls)
             if before != after:
                 word = "more" if after > before else "less"
-                text = f"{self.table.step(path)} is called {word} often: {after:.3g} times a trace, before {before:.3g}"
+                text = (
+                    f"{self.table.step(path)} is called {word} often a trace: {after:.3g} times in B, {before:.3g} in A"
+                )
                 self._add("calls", text, path, other)
 
     def _add(self, change: Change, text: str, path: int, other: int) -> None:
         sure = self.enough or len(self.groups[0]) == len(self.groups[1]) == 1
         other_chain = self.table.chain(other) if other != path else None
-        self.shape.verdicts.append(
-            Verdict(change, text, "sure" if sure else "likely", self.table.chain(path), other_chain)
+        self.placed.append(
+            (path, Verdict(change, text, "sure" if sure else "likely", self.table.chain(path), other_chain))
         )
 
     def _kinds(self, side: int, path: int) -> set[str]:

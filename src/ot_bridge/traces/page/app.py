@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ot_bridge.traces.page import compare, operations, rules, search, service_map, tags, trace
+from ot_bridge.traces.page import compare, operations, paths, rules, search, service_map, tags, trace
 from ot_bridge.traces.page.kept import Kept
 from ot_bridge.traces.page.site import Listening, PageInfo, Site, site
 from ot_bridge.traces.picture.templates import environment, static
@@ -62,7 +62,7 @@ def page_app(store: Kept, counts: Counts, info: PageInfo) -> ASGIApp:
     return _WithHeaders(app)
 
 
-FLEET: Sequence[BaseRoute] = (*service_map.ROUTES, *operations.ROUTES, *compare.ROUTES, *tags.ROUTES)
+FLEET: Sequence[BaseRoute] = (*service_map.ROUTES, *operations.ROUTES, *paths.ROUTES, *compare.ROUTES, *tags.ROUTES)
 _ROUTES: Sequence[BaseRoute] = (*search.ROUTES, *trace.ROUTES, *rules.ROUTES, *FLEET)
 
 

@@ -1,4 +1,4 @@
-"""Two traces or two groups of traces side by side, and the tags that the second has oftener than the first."""
+"""Two traces or two groups of traces side by side, and the tags that the second has more often than the first."""
 
 from __future__ import annotations
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from urllib.parse import parse_qsl, urlencode
 
 from ot_bridge.traces.page.asked import FIELDS, Asked
@@ -16,6 +18,7 @@ from ot_bridge.traces.tree import Trace
 
 __all__ = [
     "MOST",
+    "MOST_SPANS",
     "NARROWING",
     "Group",
     "Selection",
@@ -27,8 +30,10 @@ __all__ = [
     "selection",
 ]
 
-MOST = 500
+MOST = 2000
 """So many traces of a search are read, the first that it finds; the page says so."""
+MOST_SPANS = 15_000
+"""No more is read after so many spans, whose reading and counting takes most of a second."""
 NARROWING = ("service", "operation", "tags", "q", "min", "max", "errors", "last", "from", "to")
 """The fields that say which traces are meant; order and page do not."""
 
@@ -96,7 +101,7 @@ class Selection:
     """What a search finds, as rows.
 
     Attributes:
-        rows: the first `MOST`.
+        rows: the first `MOST`, of them as many as have `MOST_SPANS` together, and one at least.
     """
 
     asked: Asked
@@ -109,7 +114,8 @@ def selection(store: Kept, asked: Mapping[str, str], most: int = MOST) -> Select
     """Search by the fields of an address."""
     search = Asked.read(asked, time.time_ns())
     found = store.search(replace(search.query, limit=most, offset=0))
-    return Selection(search, found.traces, found.total, found.exact)
+    ends = list(accumulate(row.spans for row in found.traces))
+    return Selection(search, found.traces[: max(1, bisect_right(ends, MOST_SPANS))], found.total, found.exact)
 
 
 def read(store: Kept, rows: Iterable[Summary]) -> list[Trace]:

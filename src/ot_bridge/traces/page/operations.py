@@ -14,10 +14,13 @@ from ot_bridge.traces.fleet.rates import in_period, rates, span_of
 from ot_bridge.traces.page.asked import LASTS, Asked
 from ot_bridge.traces.page.site import site
 
-__all__ = ["MOST_REQUESTS", "ROUTES"]
+__all__ = ["FEWEST_REQUESTS", "MOST_REQUESTS", "ROUTES"]
 
 MOST_REQUESTS = 30_000
 """So many requests are read, the newest; the page says so."""
+
+FEWEST_REQUESTS = 5
+"""With fewer in a period and no difference found, nothing is said to be the same either."""
 
 _BETTER = ("fails less", "faster")
 
@@ -52,6 +55,7 @@ def _operations(request: Request) -> Response:
         problem=when.problems.get("from", ""),
         periods=periods,
         changed=changed,
+        too_few=min(len(period.entries) for period in periods) < FEWEST_REQUESTS and not (changed and changed.rows),
         better=_BETTER,
         services=here.store.services(),
         lasts=[(last, last) for last in LASTS],

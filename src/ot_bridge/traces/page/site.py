@@ -25,6 +25,7 @@ NAVIGATION: Sequence[tuple[str, str]] = (
     ("/", "Traces"),
     ("/map", "Map"),
     ("/operations", "Operations"),
+    ("/paths", "Critical path"),
     ("/compare", "Compare"),
     ("/tags", "Tags"),
 )

@@ -1,4 +1,4 @@
-"""Tags that the slow or the failed traces have oftener than the rest of what a search finds."""
+"""Tags that the slow or the failed traces have more often than the rest of what a search finds."""
 
 from __future__ import annotations
 
