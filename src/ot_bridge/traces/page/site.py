@@ -48,9 +48,15 @@ class Listening(NamedTuple):
 
 
 class PageInfo(NamedTuple):
-    """What the page tells about the process that it is part of."""
+    """What the page tells about the process that it is part of.
+
+    Attributes:
+        listening: where spans are received.
+        poll_ms: how often an open page asks whether there is something new.
+    """
 
     listening: Sequence[Listening] = ()
+    poll_ms: int = 2000
 
 
 class Site:

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from ot_bridge.traces.analyse.cut import is_arriving
 from ot_bridge.traces.formats.otlp_out import traces_data
 from ot_bridge.traces.model import Link
 from ot_bridge.traces.page.opened import Opened
@@ -44,6 +45,7 @@ KEYS: Sequence[tuple[str, str]] = (
     ("a", "show all"),
     ("z Z", "zoom to the span; whole time again"),
     ("r", "recorded or aligned times"),
+    ("u", "show the spans that are new"),
     ("y", "copy the link to the span"),
     ("Home End", "first and last line"),
     ("?", "this list"),
@@ -54,7 +56,6 @@ _MOST_ROWS = 500
 _SHOWN = 50
 _ABOVE = 15
 """So many lines are given above the one that was asked for."""
-_STILL_ARRIVING_NS = 5_000_000_000
 
 
 class _PageAddresses(NamedTuple):
@@ -104,7 +105,10 @@ def _trace(request: Request) -> Response:
         drawing = _drawing(opened, view)
     part, first = request.query_params.get("part", ""), view.row
     count = min(_MOST_ROWS, _count(request.query_params.get("count", "")))
-    if part != "rows" and not first and view.at and (place := drawing.place(view.at)) > _FIRST_ROWS // 2:
+    near = request.query_params.get("near", "")
+    if near and (place := drawing.place(near)) >= 0:
+        first = max(0, min(place - _FIRST_ROWS // 3, len(drawing.lines) - count))
+    elif part != "rows" and not first and view.at and (place := drawing.place(view.at)) > _FIRST_ROWS // 2:
         first = max(0, min(place - _ABOVE, len(drawing.lines) - count))
     first = min(first, max(0, len(drawing.lines) - 1))
     matched = [picture.keys[one] for one in drawing.matches]
@@ -120,13 +124,24 @@ def _trace(request: Request) -> Response:
         first=first,
         base=f"/trace/{trace_hex(opened.trace.trace_id)}",
         findings=opened.analysis.findings,
+        across=opened.across,
         offsets=opened.offsets,
         notices=[f"There is no span {key} in this trace." for key in missing],
         nth=matched.index(view.at) + 1 if view.at in matched else 0,
-        unfinished=time.time_ns() - opened.received_ns < _STILL_ARRIVING_NS,
+        unfinished=opened.arriving,
         keys=KEYS,
         local=lambda link: _is_local(opened, link),
     )
+
+
+def _live(request: Request) -> Response:
+    """Tell how much of a trace there is now, for a script that asks again and again."""
+    name = request.path_params["id"].lower()
+    trace = site(request).shelf.newest(int(name, 16)) if _ID.fullmatch(name) else None
+    if trace is None:
+        raise HTTPException(404)
+    arriving = is_arriving(trace, time.time_ns())
+    return JSONResponse({"spans": len(trace), "logs": len(trace.logs), "arriving": arriving})
 
 
 def _drawing(opened: Opened, view: View) -> Drawing:
@@ -215,6 +230,7 @@ def _find(request: Request) -> Response:
 ROUTES = (
     Route("/trace", _find),
     Route("/trace/{id}", _trace),
+    Route("/trace/{id}/live", _live),
     Route("/trace/{id}/otlp.json", _otlp_json),
     Route("/trace/{id}/report.html", _report),
     Route("/trace/{id}/span/{key}.json", _span_json),

@@ -124,9 +124,8 @@ class Drawing:
         return [(one, self._addresses.at(self.picture.keys[one.place])) for one in icicle(self.picture, self.window)]
 
     def place(self, key: str) -> int:
-        """Return the number of the line of a span, -1 when it is in none, or inside one that is folded."""
-        index = self.picture.places.get(key, -1)
-        return next((n for n, line in enumerate(self.lines) if line.what == "span" and line.spans[0] == index), -1)
+        """Return the number of the line of this key, -1 when there is none, or when it is inside one that is folded."""
+        return next((n for n, line in enumerate(self.lines) if line.key == key), -1)
 
     def next(self, among: Sequence[int], key: str, *, back: bool = False) -> int | None:
         """Return the next of some sorted spans after a span, around the end; None when there are none."""

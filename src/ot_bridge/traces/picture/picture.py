@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ot_bridge.traces import words
-from ot_bridge.traces.analyse import Reading
+from ot_bridge.traces.analyse import Finding, Reading
 from ot_bridge.traces.analyse.critical_path import HandOver, Section
 from ot_bridge.traces.analyse.runs import Run, sibling_runs
 from ot_bridge.traces.analyse.self_time import ServiceTime, services_time
-from ot_bridge.traces.instrumentation import Hop, hop, producer
-from ot_bridge.traces.model import ENTRIES, LogRecord, Span
+from ot_bridge.traces.instrumentation import Hop, producer
+from ot_bridge.traces.model import LogRecord, Span
 from ot_bridge.traces.picture.colours import Colour, colours
+from ot_bridge.traces.picture.hops import HopKind, hop_kinds, hop_of
 from ot_bridge.traces.tree import Trace
 
 __all__ = ["Picture"]
@@ -122,11 +123,22 @@ class Picture:
 
     def hop(self, index: int) -> Hop | None:
         """Say how a request came to a span; None when it did not come from another span's process."""
-        span, parent = self.trace.spans[index], self.trace.parents[index]
-        if parent < 0:
-            return hop(span) if span.kind in ENTRIES else None
-        above = self.trace.spans[parent]
-        return hop(span, above) if span.service != above.service else None
+        return hop_of(self.trace, index)
+
+    @cached_property
+    def hops(self) -> Sequence[HopKind]:
+        """The hops between services, equal ones once."""
+        return hop_kinds(self.trace)
+
+    def evidence(self, finding: Finding, most: int = 3) -> Sequence[tuple[str, str]]:
+        """Return the keys of a finding's first spans, and words that tell these from one another."""
+        spans = self.trace.spans
+        shown = finding.spans[:most]
+        names = [(spans[index].name or "(no name)", spans[index].service) for index in shown]
+        words_ = [name if [one for one, _ in names].count(name) == 1 else f"{service} {name}" for name, service in names]
+        times = [f"at {words.duration(spans[index].start_ns - self.start_ns)}" for index in shown]
+        texts = [word if words_.count(word) == 1 else f"{word} {time}" for word, time in zip(words_, times, strict=True)]
+        return [(self.keys[index], text) for index, text in zip(shown, texts, strict=True)]
 
 
 def _text(span: Span, logs: Sequence[LogRecord]) -> str:

@@ -7,6 +7,7 @@ const $$ = (selector, within = document) => [...within.querySelectorAll(selector
 // ---- Light and dark ----
 
 const root = document.documentElement;
+const POLL_MS = Number(root.dataset.poll) || 2000;
 const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 for (const button of $$("[data-theme-switch]")) {
   const name = () => { button.textContent = isDark() ? "Light" : "Dark"; };
@@ -29,10 +30,13 @@ function copy(text, button) {
     setTimeout(() => { button.textContent = before; }, 1200);
   });
 }
-for (const button of $$("[data-copy-id]")) {
-  button.hidden = !navigator.clipboard;
-  button.addEventListener("click", () => copy($("[data-id]").textContent, button));
+function copiers() {
+  for (const button of $$("[data-copy-id]")) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", () => copy($("[data-id]").textContent, button));
+  }
 }
+copiers();
 
 // ---- Lines of a waterfall ----
 
@@ -237,6 +241,69 @@ document.addEventListener("submit", (event) => {
   swap(`${form.getAttribute("action")}?${query}`);
 });
 
+// ---- A trace that grows ----
+
+// Reads the page again and puts its parts in place; what is open, in sight and under the focus stays where it is.
+async function renew({ lines = true } = {}) {
+  const old = picture(), url = new URL(location.href), focused = current();
+  const top = rows().find((row) => row.getBoundingClientRect().bottom > 60) || focused;
+  const before = top?.getBoundingClientRect().top;
+  const focus = document.activeElement === focused, key = focused && keyOf(focused);
+  url.hash = "";
+  if (!url.searchParams.has("view")) url.searchParams.set("view", old.dataset.view);
+  if (top) { url.searchParams.set("near", keyOf(top)); url.searchParams.set("row", Number(top.getAttribute("aria-rowindex")) - 2); }
+  const number = ++asked;
+  const answer = await fetch(url, { headers: { accept: "text/html" } }).catch(() => null);
+  if (!answer?.ok) { say("The new spans did not load."); return; }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (number !== asked || picture() !== old) return;
+  const open = $$("details[open] > summary").map((summary) => summary.parentElement.className);
+  for (const part of $$("[data-renewed]")) {
+    const next = $(`[data-renewed='${part.dataset.renewed}']`, fresh);
+    if (next) part.replaceChildren(...next.childNodes);
+  }
+  copiers();
+  if (lines) {
+    const next = document.adoptNode($("#picture", fresh));
+    old.replaceWith(next);
+    watch(next);
+    for (const button of $$("[data-help]", next)) button.hidden = false;
+    point(document.getElementById(`s-${key}`) || rows()[0], { focus, scroll: false });
+  }
+  for (const box of $$("details")) if (open.includes(box.className)) box.open = true;
+  const same = top && document.getElementById(top.id);
+  if (same) scrollBy({ top: same.getBoundingClientRect().top - before, behavior: "instant" });
+  if (lines) $("[data-grown]").hidden = true;
+}
+
+const counted = (number, what) => `${number.toLocaleString("en")} new ${what}${number === 1 ? "" : "s"}`;
+
+async function pollTrace() {
+  const here = picture();
+  if (document.hidden || !here) return;
+  pollTrace.turn = (pollTrace.turn || 0) + 1;
+  const pill = $("[data-unfinished]");
+  // A trace that is finished seldom grows.
+  if (!pill && pollTrace.turn % 5) return;
+  const answer = await fetch(`${here.dataset.base}/live`).catch(() => null);
+  if (!answer?.ok || picture() !== here) return;
+  const now = await answer.json();
+  const spans = now.spans - Number(here.dataset.spans), logs = now.logs - Number(here.dataset.logs);
+  if (spans > 0 || logs > 0) {
+    const parts = [spans > 0 && counted(spans, "span"), logs > 0 && counted(logs, "log")].filter(Boolean);
+    const text = parts.join(", "), button = $("[data-renew]");
+    if (button.textContent !== text) button.textContent = text;
+    $("[data-grown]").hidden = false;
+    if (!now.arriving) pill?.remove();
+  } else if (pill && !now.arriving) await renew({ lines: false });
+}
+
+if (picture() && !inFile) {
+  const again = () => setTimeout(async () => { await pollTrace(); again(); }, POLL_MS);
+  again();
+  $("[data-renew]")?.addEventListener("click", () => renew());
+}
+
 addEventListener("popstate", () => { if (picture() && !inFile) swap(location.href, { push: false }); });
 
 function reveal(row) {
@@ -301,7 +368,7 @@ async function poll() {
 
 if ($("#results") || $("[data-waiting]")) {
   live(false);
-  setInterval(poll, 2000);
+  setInterval(poll, POLL_MS);
   $(".search [name='service']")?.addEventListener("change", async (event) => {
     const answer = await fetch(`/names?service=${encodeURIComponent(event.target.value)}`);
     const names = answer.ok ? await answer.json() : [];
@@ -361,6 +428,7 @@ const KEYS = {
     address.searchParams.set("at", keyOf(row));
     swap(address.href);
   },
+  u: () => { if (!$("[data-grown]")?.hidden) $("[data-renew]")?.click(); },
   y: (row) => { copy(`${location.origin}${location.pathname}?span=${keyOf(row)}#${row.id}`); say("The link to the span is copied."); },
   "?": () => $("#keys")?.showModal(),
 };
