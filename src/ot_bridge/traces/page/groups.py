@@ -30,10 +30,10 @@ __all__ = [
     "selection",
 ]
 
-MOST = 2000
+MOST = 1000
 """So many traces of a search are read, the first that it finds; the page says so."""
-MOST_SPANS = 15_000
-"""No more is read after so many spans, whose reading and counting takes most of a second."""
+MOST_SPANS = 10_000
+"""No more is read after so many spans, whose reading and counting takes half a second."""
 NARROWING = ("service", "operation", "tags", "q", "min", "max", "errors", "last", "from", "to")
 """The fields that say which traces are meant; order and page do not."""
 

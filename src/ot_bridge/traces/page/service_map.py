@@ -14,7 +14,7 @@ from ot_bridge.traces.analyse.lost_context import LostHop, lost_hops
 from ot_bridge.traces.fleet.layout import layout
 from ot_bridge.traces.fleet.service_map import service_map
 from ot_bridge.traces.page.asked import LASTS
-from ot_bridge.traces.page.groups import described, population
+from ot_bridge.traces.page.groups import described, population, read, selection
 from ot_bridge.traces.page.kept import Kept
 from ot_bridge.traces.page.site import site
 from ot_bridge.traces.tree import Trace
@@ -78,11 +78,10 @@ def _lost(store: Kept, asked: Mapping[str, str], shown: Sequence[Trace]) -> Sequ
     times = {name: asked[name] for name in _TIMES if asked.get(name)}
     # The other half is in a trace that the search need not find, as when it is for one service.
     narrowed = any(text for name, text in asked.items() if name not in _TIMES)
-    traces = population(store, times)[1] if narrowed else ()
     ids = {trace.trace_id for trace in shown}
-    every = {trace.trace_id: trace for trace in (*shown, *traces)}
+    others = [row for row in selection(store, times).rows if row.trace_id not in ids] if narrowed else []
     groups: dict[tuple[str, str, str, str], list[LostHop]] = defaultdict(list)
-    for hop in lost_hops(list(every.values())):
+    for hop in lost_hops([*shown, *read(store, others)]):
         if ids & {hop.caller.trace_id, hop.callee.trace_id}:
             groups[hop.caller.service, hop.callee.service, hop.cause, hop.advice].append(hop)
     found = [
