@@ -682,3 +682,10 @@ def test_connections_over_grpc_that_ask_nothing_are_closed() -> None:
         with connect(port) as silent:
             assert closed(silent)
         assert export_over_grpc(port) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one address on the loopback")
+def test_clients_are_told_an_address_that_they_reach() -> None:
+    with Servers(KeepingInbox(), Counts(), host="127.0.0.2", ports=OTLP) as servers:
+        (told,) = servers.listening()
+    assert told.setting == f"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.2:{servers.ports.otlp_http}"

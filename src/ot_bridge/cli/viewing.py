@@ -142,7 +142,7 @@ def _private() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
-    """Say what is wrong with a standard output that takes nothing; of a pipe that was closed, click has its own idea."""
+    """Say what is wrong with a standard output that takes nothing; a pipe that was closed is left to click."""
     try:
         yield
     except BrokenPipeError:
