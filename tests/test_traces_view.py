@@ -257,3 +257,15 @@ def spans_in(path: Path) -> int:
         return store.stats().spans
     finally:
         store.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_an_output_that_takes_nothing_is_said(home: Path) -> None:
+    ports = [word for endpoint in ENDPOINTS for word in (endpoint.flag, "0" if endpoint.key == "otlp_http" else "none")]
+    command = [sys.executable, "-m", "ot_bridge.cli", "view", "--temporary", *ports]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "Error: cannot write to the standard output: No space left on device\n",
+    )
