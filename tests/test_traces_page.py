@@ -329,13 +329,16 @@ def test_bars_are_inside_the_picture_and_never_without_width(parts: list) -> Non
         assert 0 <= float(found.x) <= 1000
 
 
+KEYS = st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=8)
+
+
 @given(
     st.builds(
         View,
         view=st.sampled_from(["", "all", "summary"]), group=st.booleans(), times=st.sampled_from(["raw", "aligned"]),
         q=st.text("a b&=+%#\u00e9,~", max_size=30), only=st.booleans(),
-        end=st.just(0), open=st.lists(st.from_regex(r"[mr][0-9a-f]{16}", fullmatch=True), unique=True).map(tuple),
-        closed=st.lists(st.from_regex(r"[0-9a-f]{16}(~2)?", fullmatch=True), unique=True).map(tuple),
+        end=st.just(0), open=KEYS.map(lambda keys: tuple(f"{'mr'[key % 2]}{key:016x}" for key in keys)),
+        closed=KEYS.map(lambda keys: tuple(f"{key:016x}{'~2' if key % 3 else ''}" for key in keys)),
         row=st.integers(0, 99999),
     )
 )  # fmt: skip
