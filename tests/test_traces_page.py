@@ -529,7 +529,7 @@ def fresh(took: float = 10) -> list[Span]:
 
 def test_a_trace_is_not_finished_until_nothing_came_for_a_while() -> None:
     app, old = site(fresh()), site(shop())
-    assert 'data-unfinished>not finished' in ask(app, HERE).text
+    assert "data-unfinished>not finished" in ask(app, HERE).text
     assert "data-unfinished" not in ask(old, HERE).text
     assert ask(app, f"{HERE}/live").text == '{"spans":1,"logs":0,"arriving":true}'
     assert ask(old, f"{HERE}/live").text == f'{{"spans":{len(shop())},"logs":0,"arriving":false}}'
