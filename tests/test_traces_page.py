@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ot_bridge.traces.analyse import RULES, analyse
+from ot_bridge.traces.analyse import RULES, Finding, analyse
 from ot_bridge.traces.model import Event, Link, LogRecord, Resource, Scope, Span
 from ot_bridge.traces.page.app import HEADERS, Listening, PageInfo, page_app
 from ot_bridge.traces.page.asked import Asked
 from ot_bridge.traces.picture.bars import Window, bar
 from ot_bridge.traces.picture.colours import colours
+from ot_bridge.traces.picture.hops import hop_kinds
 from ot_bridge.traces.picture.icicle import icicle
 from ot_bridge.traces.picture.lines import lines
 from ot_bridge.traces.picture.picture import Picture
@@ -327,13 +329,16 @@ def test_bars_are_inside_the_picture_and_never_without_width(parts: list) -> Non
         assert 0 <= float(found.x) <= 1000
 
 
+KEYS = st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=8)
+
+
 @given(
     st.builds(
         View,
         view=st.sampled_from(["", "all", "summary"]), group=st.booleans(), times=st.sampled_from(["raw", "aligned"]),
         q=st.text("a b&=+%#\u00e9,~", max_size=30), only=st.booleans(),
-        end=st.just(0), open=st.lists(st.from_regex(r"[mr][0-9a-f]{16}", fullmatch=True), unique=True).map(tuple),
-        closed=st.lists(st.from_regex(r"[0-9a-f]{16}(~2)?", fullmatch=True), unique=True).map(tuple),
+        end=st.just(0), open=KEYS.map(lambda keys: tuple(f"{'mr'[key % 2]}{key:016x}" for key in keys)),
+        closed=KEYS.map(lambda keys: tuple(f"{key:016x}{'~2' if key % 3 else ''}" for key in keys)),
         row=st.integers(0, 99999),
     )
 )  # fmt: skip
@@ -456,6 +461,89 @@ def test_the_details_say_whom_a_span_waited_for_and_how_surely() -> None:
     spans = [made("all", 1, took=30), made("load", 2, 1, took=15), made("store", 3, 1, at=15, took=15)]
     text = re.sub(r"<[^>]*>", "", ask(site(spans), f"{HERE}?span=3").text)
     assert re.search(r"Waited for\s*load \(sure\)", text)
+
+
+def lost() -> tuple[list[Span], list[Span]]:
+    """A call that `orders`, which reads another header, did not recognise."""
+    sdk = {"telemetry.sdk.name": "opentelemetry", "telemetry.sdk.language": "go"}
+    call = {"http.method": "POST", "http.url": "http://orders:80/orders"}
+    caller = [
+        made("GET /", 1, took=100, service="web", kind="server", resource={"jaeger.version": "Go-2"}, via="jaeger"),
+        made("POST", 2, 1, at=10, took=80, service="web", kind="client", tags=call, via="jaeger"),
+    ]
+    callee = [
+        made("POST /orders", 7, at=15, took=60, service="orders", kind="server", tags={"http.method": "POST"},
+             trace_id=0xB0B, resource=sdk),
+    ]  # fmt: skip
+    return caller, callee
+
+
+def test_a_hop_that_lost_its_context_is_among_the_findings_of_both_traces() -> None:
+    app = site(*lost())
+    ours, theirs = ask(app, HERE).text, ask(app, "/trace/b0b").text
+    assert 'href="/trace/0000000000000b0b?span=0000000000000007#s-0000000000000007">the other trace' in ours
+    assert f'href="{HERE}?span=0000000000000002#s-0000000000000002">the other trace' in theirs
+    assert "orders (opentelemetry-go), which began another trace" in re.sub(r"<[^>]*>", "", theirs)
+
+
+def test_only_traces_of_the_same_time_are_looked_at_and_at_most_fifty() -> None:
+    caller, callee = lost()
+    store = ListStore(caller, callee, *([made("x", 1, at=20, trace_id=n)] for n in range(1000, 1080)))
+    asked = list[int]()
+    read = store.trace
+    store.trace = lambda trace_id: asked.append(trace_id) or read(trace_id)  # type: ignore[method-assign]
+    ask(page_app(store, Counts(), PageInfo()), HERE)
+    assert 2 < len(asked) <= 51
+
+
+def test_evidence_of_one_name_is_told_apart_by_its_service_or_its_time() -> None:
+    spans = [made("POST", 1, service="a"), made("POST", 2, 1, at=1, service="b"), made("GET", 3, 1, at=2, service="b")]
+    whole = picture([*spans, made("GET", 4, 1, at=3, service="b")])
+    found = Finding("x", "", "sure", "note", (0, 1, 2, 3))
+    assert [text for _, text in whole.evidence(found, 4)] == ["a POST", "b POST", "b GET at 2.0 ms", "b GET at 3.0 ms"]
+
+
+def test_hops_are_counted_with_their_libraries_header_and_certainty() -> None:
+    otel = {"telemetry.sdk.name": "opentelemetry", "telemetry.sdk.language": "go"}
+    spans = [
+        made("a", 1, service="web", kind="client", via="jaeger"),
+        *(made("b", n, 1, service="orders", kind="server", resource=otel) for n in (2, 3)),
+    ]
+    header = f"00-{TRACE_ID:032x}-{1:016x}-01"
+    tags = {"http.request.header.traceparent": header}
+    spans.append(made("c", 4, 1, service="pay", kind="server", resource=otel, tags=tags))
+    found = {one.callee: one for one in hop_kinds(Trace(spans))}
+    assert {name: (one.caller, one.caller_library, one.callee_library) for name, one in found.items()} == {
+        "orders": ("web", "jaeger-client", "opentelemetry-go"), "pay": ("web", "jaeger-client", "opentelemetry-go"),
+    }  # fmt: skip
+    assert (found["orders"].hop.followed, found["pay"].hop.followed, found["pay"].hop.certainty) == (
+        None, "traceparent", "sure",
+    )  # fmt: skip
+
+
+def fresh(took: float = 10) -> list[Span]:
+    """A trace that ended a moment ago."""
+    now = (time.time_ns() - NOON) / MS
+    return [made("GET /", 1, at=now - took, took=took)]
+
+
+def test_a_trace_is_not_finished_until_nothing_came_for_a_while() -> None:
+    app, old = site(fresh()), site(shop())
+    assert "data-unfinished>not finished" in ask(app, HERE).text
+    assert "data-unfinished" not in ask(old, HERE).text
+    assert ask(app, f"{HERE}/live").text == '{"spans":1,"logs":0,"arriving":true}'
+    assert ask(old, f"{HERE}/live").text == f'{{"spans":{len(shop())},"logs":0,"arriving":false}}'
+    assert ask(old, "/trace/77/live").status == 404
+
+
+def test_what_is_open_does_not_change_when_its_growth_is_asked_for() -> None:
+    store = ListStore(shop())
+    app = page_app(store, Counts(), PageInfo())
+    ask(app, HERE)
+    store.put([*shop(), made("late", 50, 1, at=1)])
+    assert f'"spans":{len(shop()) + 1}' in ask(app, f"{HERE}/live").text
+    assert "late" not in ask(app, f"{HERE}?part=rows").text
+    assert "late" in ask(app, HERE).text
 
 
 # ---- Colours ----

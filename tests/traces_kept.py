@@ -95,6 +95,8 @@ def _holds(row: Summary, query: Query) -> bool:
         and (query.min_ns is None or row.duration_ns >= query.min_ns)
         and (query.max_ns is None or row.duration_ns <= query.max_ns)
         and (query.errors is None or bool(row.errors) == query.errors)
+        and (query.from_ns is None or row.start_ns >= query.from_ns)
+        and (query.to_ns is None or row.start_ns < query.to_ns)
     )
 
 

@@ -47,6 +47,8 @@ def resource(pairs: Iterable[KeyValue]) -> tuple[Resource, str]:
 
 def one_span(span: OtlpSpan, origin: Resource, scope: Scope, via: str = "otlp") -> Span:
     """Read one span. An enum's number that this version does not know counts as its zero."""
+    # Each field that is read costs: most spans have no status, no events and no links.
+    kind, status = span.kind, span.status if span.HasField("status") else None
     return Span(
         trace_id=int.from_bytes(span.trace_id, "big"),
         span_id=int.from_bytes(span.span_id, "big"),
@@ -54,23 +56,12 @@ def one_span(span: OtlpSpan, origin: Resource, scope: Scope, via: str = "otlp") 
         name=span.name,
         start_ns=span.start_time_unix_nano,
         end_ns=span.end_time_unix_nano,
-        kind=_KINDS[span.kind] if 0 <= span.kind < len(_KINDS) else "unspecified",
-        status=_STATUS[span.status.code] if 0 <= span.status.code < len(_STATUS) else "unset",
-        message=span.status.message,
+        kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "unspecified",
+        status=_STATUS[status.code] if status and 0 <= status.code < len(_STATUS) else "unset",
+        message=status.message if status else "",
         attributes=attributes(span.attributes),
-        events=tuple(
-            Event(event.time_unix_nano, event.name, attributes(event.attributes), event.dropped_attributes_count)
-            for event in span.events
-        ),
-        links=tuple(
-            Link(
-                int.from_bytes(link.trace_id, "big"),
-                int.from_bytes(link.span_id, "big"),
-                attributes(link.attributes),
-                link.trace_state,
-            )
-            for link in span.links
-        ),
+        events=tuple(map(_event, events)) if (events := span.events) else (),
+        links=tuple(map(_link, links)) if (links := span.links) else (),
         resource=origin,
         scope=scope,
         trace_state=span.trace_state,
@@ -78,6 +69,15 @@ def one_span(span: OtlpSpan, origin: Resource, scope: Scope, via: str = "otlp") 
         dropped=(span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count),
         via=via,
     )
+
+
+def _event(event: OtlpSpan.Event) -> Event:
+    return Event(event.time_unix_nano, event.name, attributes(event.attributes), event.dropped_attributes_count)
+
+
+def _link(link: OtlpSpan.Link) -> Link:
+    trace_id, span_id = int.from_bytes(link.trace_id, "big"), int.from_bytes(link.span_id, "big")
+    return Link(trace_id, span_id, attributes(link.attributes), link.trace_state)
 
 
 def logs(batches: Iterable[ResourceLogs]) -> list[LogRecord]:
@@ -107,6 +107,8 @@ def attributes(pairs: Iterable[KeyValue]) -> dict[str, Value]:
 
 
 def _value(value: AnyValue) -> Value:
+    if plain := value.string_value:
+        return plain
     name = value.WhichOneof("value")
     if name is None:
         return None
@@ -114,5 +116,5 @@ def _value(value: AnyValue) -> Value:
         return [_value(item) for item in value.array_value.values]
     if name == "kvlist_value":
         return attributes(value.kvlist_value.values)
-    plain: Any = getattr(value, name)
-    return plain  # type: ignore[no-any-return]
+    found: Any = getattr(value, name)
+    return found  # type: ignore[no-any-return]

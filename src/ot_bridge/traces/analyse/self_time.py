@@ -88,6 +88,8 @@ def own_intervals(trace: Trace, index: int) -> list[Interval]:
     """Return the pieces of a span's time in which no child runs that it waits for, by time."""
     span = trace.spans[index]
     found, at = list[Interval](), span.start_ns
+    if not trace.children[index]:
+        return [(at, span.end_ns)] if span.end_ns > at else []
     children = [(trace.spans[one].start_ns, trace.spans[one].end_ns) for one in blocking_children(trace, index)]
     for start, end in union(children):
         if start > at:

@@ -109,7 +109,7 @@ def _target(span: Span, fold: _Fold) -> Target | None:
 
 def _first(tags: Mapping[str, Value], *keys: str) -> str:
     for key in keys:
-        if (value := tags.get(key)) not in (None, ""):
+        if key in tags and (value := tags[key]) not in (None, ""):
             return text(value)
     return ""
 

@@ -54,6 +54,9 @@ def page_app(store: Kept, counts: Counts, info: PageInfo) -> ASGIApp:
         info: what listens where, for the page that is shown while there is nothing else.
     """
     environment().globals["asset"] = _asset
+    # Compiled now, so that the first reader does not wait for it.
+    for name in environment().list_templates():
+        environment().get_template(name)
     app = Starlette(
         routes=[*_ROUTES, Route("/static/{name}", _file)],
         exception_handlers={HTTPException: _http_problem, StoreError: _store_problem},

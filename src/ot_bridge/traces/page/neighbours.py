@@ -57,6 +57,8 @@ def across(store: Kept, trace: Trace, findings: Sequence[Finding]) -> Sequence[A
     if not (is_cut or is_called):
         return ()
     others = list(_neighbours(store, trace))
+    if not others:
+        return ()
     found = [*_lost(trace, others), *_same_bits(trace, others)]
     found.sort(key=lambda one: CERTAINTIES.index(one.finding.certainty))
     return found[:_SHOWN]

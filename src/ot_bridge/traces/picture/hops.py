@@ -25,7 +25,7 @@ class HopKind(NamedTuple):
         callee: the service that was called.
         callee_library: what made its span.
         hop: the header, and how surely it is known.
-        count: how many there are.
+        calls: how many there are.
         first: the index of the first span that was reached so.
     """
 
@@ -34,7 +34,7 @@ class HopKind(NamedTuple):
     callee: str
     callee_library: str
     hop: Hop
-    count: int
+    calls: int
     first: int
 
 

@@ -134,10 +134,13 @@ class Picture:
         """Return the keys of a finding's first spans, and words that tell these from one another."""
         spans = self.trace.spans
         shown = finding.spans[:most]
-        names = [(spans[index].name or "(no name)", spans[index].service) for index in shown]
-        words_ = [name if [one for one, _ in names].count(name) == 1 else f"{service} {name}" for name, service in names]
+        texts = [spans[index].name or "(no name)" for index in shown]
+        services = [spans[index].service for index in shown]
         times = [f"at {words.duration(spans[index].start_ns - self.start_ns)}" for index in shown]
-        texts = [word if words_.count(word) == 1 else f"{word} {time}" for word, time in zip(words_, times, strict=True)]
+        texts = [
+            text if texts.count(text) == 1 else f"{more} {text}" for text, more in zip(texts, services, strict=True)
+        ]
+        texts = [text if texts.count(text) == 1 else f"{text} {more}" for text, more in zip(texts, times, strict=True)]
         return [(self.keys[index], text) for index, text in zip(shown, texts, strict=True)]
 
 

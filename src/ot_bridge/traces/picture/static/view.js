@@ -245,11 +245,10 @@ document.addEventListener("submit", (event) => {
 
 // Reads the page again and puts its parts in place; what is open, in sight and under the focus stays where it is.
 async function renew({ lines = true } = {}) {
-  const old = picture(), url = new URL(location.href), focused = current();
+  const old = picture(), focused = current(), url = new URL(old.dataset.base + old.dataset.query, location.href);
   const top = rows().find((row) => row.getBoundingClientRect().bottom > 60) || focused;
   const before = top?.getBoundingClientRect().top;
   const focus = document.activeElement === focused, key = focused && keyOf(focused);
-  url.hash = "";
   if (!url.searchParams.has("view")) url.searchParams.set("view", old.dataset.view);
   if (top) { url.searchParams.set("near", keyOf(top)); url.searchParams.set("row", Number(top.getAttribute("aria-rowindex")) - 2); }
   const number = ++asked;
