@@ -148,6 +148,9 @@ def _unheard() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        # What is left in the buffer would be tried again at the end of the interpreter, which tells of it once more.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise BridgeError(f"cannot write to the standard output: {error.strerror}") from error
 
 
