@@ -183,7 +183,8 @@ def test_wrong_argument_is_named_before_anything_starts(arguments: Sequence[str]
 
 
 @pytest.mark.parametrize(
-    ("module", "extra"), [("rich", "cli"), ("click", "cli"), ("flask", "demo"), ("jaeger_client", "demo")]
+    ("module", "extra"),
+    [("rich", "cli"), ("click", "cli"), ("flask", "demo"), ("starlette", "demo"), ("jaeger_client", "demo")],
 )
 def test_missing_package_is_named_with_the_command_that_installs_it(module: str, extra: str) -> None:
     code = (

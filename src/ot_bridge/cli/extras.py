@@ -10,8 +10,19 @@ __all__ = ["missing"]
 _MODULES: Mapping[str, Sequence[str]] = {
     "cli": ("click", "rich"),
     "view": ("jinja2", "starlette", "uvicorn"),
-    # six is jaeger-client's, which does not ask for it
-    "demo": ("flask", "flask_opentracing", "jaeger_client", "platformdirs", "requests", "six", "thrift"),
+    # six is jaeger-client's, which does not ask for it; the demo receives with what is in view
+    "demo": (
+        "jinja2",
+        "starlette",
+        "uvicorn",
+        "flask",
+        "flask_opentracing",
+        "jaeger_client",
+        "platformdirs",
+        "requests",
+        "six",
+        "thrift",
+    ),
 }
 
 
