@@ -97,6 +97,10 @@ shop buy                          500 ms  ERROR  ot_bridge 0.1.0                
           baggage.tier=gold member"""
 
 
+def test_text_in_square_brackets_is_no_markup() -> None:
+    assert drawn(trace(made("[red]buy[/]", 1)), 110)[1].startswith("shop [red]buy[/]")
+
+
 def test_bars_marks_and_times_stand_beside_an_analysed_trace() -> None:
     found = trace(*checkout())
     late = Finding("failing-span", "the bank answered too late", "sure", "error", (3, 4))
