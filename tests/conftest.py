@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,3 +81,11 @@ def provider(exporter: InMemorySpanExporter) -> TracerProvider:
 def tracer(provider: TracerProvider) -> BridgeTracer:
     """A bridge tracer over ``provider``; no global is set."""
     return BridgeTracer(provider)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Programs that are started in the background, as tests may be, ignore Ctrl-C, and so would theirs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

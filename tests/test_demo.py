@@ -201,15 +201,7 @@ def test_missing_package_is_named_with_the_command_that_installs_it(module: str,
     assert "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def _ctrl_c() -> Iterator[None]:
-    """Programs that are started in the background, as tests may be, ignore Ctrl-C, and so would theirs."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_ctrl_c")
+@pytest.mark.usefixtures("ctrl_c")
 def test_kept_shop_answers_the_curl_line_and_closes_on_ctrl_c() -> None:
     with subprocess.Popen([*COMMAND, "--no-node", "--keep"], stdout=subprocess.PIPE, text=True) as shop:
         assert shop.stdout is not None

@@ -208,7 +208,7 @@ def test_an_age_is_read(text: str, seconds: int) -> None:
 
 
 @pytest.fixture
-def running(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(home: Path, ctrl_c: None) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command, and what it said when it began."""
     command = [sys.executable, "-m", "ot_bridge.cli", "view", *FREE, "--db", str(home / "spans.db")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
