@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from jaeger_client.thrift_gen.agent.Agent import emitBatch_args
-from jaeger_client.thrift_gen.jaeger.ttypes import Batch, Log, Process, Tag, TagType
+from jaeger_client.thrift_gen.jaeger.ttypes import Batch, Log, Process
 from jaeger_client.thrift_gen.jaeger.ttypes import Span as JaegerSpan
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -18,6 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from tests.collectors import http_collector
+from tests.jaeger_made import tag
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.transport.TTransport import TMemoryBuffer
@@ -43,20 +44,6 @@ BATCHES = [ResourceSpans(scope_spans=[ScopeSpans(spans=[OtlpSpan(name="buy", tra
 
 def arrived(receiver: Receiver) -> list[Span]:
     return receiver.wait(bool, quiet_s=0, patience_s=5, limit_s=5)
-
-
-def tag(key: str, value: object) -> Tag:
-    match value:
-        case bool():
-            return Tag(key=key, vType=TagType.BOOL, vBool=value)
-        case int():
-            return Tag(key=key, vType=TagType.LONG, vLong=value)
-        case float():
-            return Tag(key=key, vType=TagType.DOUBLE, vDouble=value)
-        case bytes():
-            return Tag(key=key, vType=TagType.BINARY, vBinary=value)
-        case _:
-            return Tag(key=key, vType=TagType.STRING, vStr=value)
 
 
 def jaeger_batch() -> Batch:

@@ -21,7 +21,7 @@ from ot_bridge.traces.formats.joined import join, matching
 from ot_bridge.traces.model import LogRecord, Span
 from ot_bridge.traces.tree import Trace
 from traces_made import TRACE_ID, made
-from traces_written import checkout, jaeger_json, otlp_json, zipkin_json
+from traces_written import base64_ids, checkout, jaeger_json, otlp_json, zipkin_json
 
 
 def as_bytes(found: Any) -> bytes:
@@ -46,17 +46,6 @@ def shape(spans: Sequence[Span]) -> list[tuple[object, ...]]:
 
 def protobuf(spans: Sequence[Span]) -> bytes:
     return ParseDict(base64_ids(otlp_json(spans)), TracesData()).SerializeToString()
-
-
-def base64_ids(found: Any) -> Any:
-    """Write ids as protobuf's own JSON does, and as Tempo does."""
-    if isinstance(found, dict):
-        ids = ("traceId", "spanId", "parentSpanId")
-        return {
-            key: base64.b64encode(bytes.fromhex(value)).decode() if key in ids else base64_ids(value)
-            for key, value in found.items()
-        }
-    return [base64_ids(one) for one in found] if isinstance(found, list) else found
 
 
 def lines(spans: Sequence[Span]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import gzip
 import json
@@ -19,7 +18,7 @@ from ot_bridge.traces import otlp
 from ot_bridge.traces.query.backend import Answer, ask, split_link
 from ot_bridge.traces.query.client import BackendError, Client
 from traces_made import TRACE_ID
-from traces_written import checkout, jaeger_json, otlp_json
+from traces_written import base64_ids, checkout, jaeger_json, otlp_json
 
 HEX = f"{TRACE_ID:032x}"
 JSON, HTML, PROTOBUF = "application/json", "text/html; charset=utf-8", "application/protobuf"
@@ -77,16 +76,6 @@ def serving(say: Say, otherwise: Said) -> Iterator[Server]:
 
 def as_bytes(found: Any) -> bytes:
     return json.dumps(found).encode()
-
-
-def base64_ids(found: Any) -> Any:
-    if isinstance(found, dict):
-        ids = ("traceId", "spanId", "parentSpanId")
-        return {
-            key: base64.b64encode(bytes.fromhex(value)).decode() if key in ids else base64_ids(value)
-            for key, value in found.items()
-        }
-    return [base64_ids(one) for one in found] if isinstance(found, list) else found
 
 
 TRACES_DATA = ParseDict(base64_ids(otlp_json(checkout())), TracesData()).SerializeToString()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ot_bridge.traces.model import Event, Scope, Span
 from traces_made import NOON, TRACE_ID, made
 
-__all__ = ["checkout", "jaeger_json", "otlp_json", "zipkin_json"]
+__all__ = ["base64_ids", "checkout", "jaeger_json", "otlp_json", "zipkin_json"]
 
 BRIDGE = Scope("opentracing-shim", "0.1.0")
 JAEGER = {"opencensus.exporterversion": "Jaeger-Python-4.8.0"}
@@ -82,6 +83,17 @@ def _any_value(value: Any) -> dict[str, Any]:
     if isinstance(value, int):
         return {"intValue": str(value)}
     return {"stringValue": str(value)}
+
+
+def base64_ids(found: Any) -> Any:
+    """Write ids as protobuf's own JSON does, and as Tempo does."""
+    if isinstance(found, dict):
+        ids = ("traceId", "spanId", "parentSpanId")
+        return {
+            key: base64.b64encode(bytes.fromhex(value)).decode() if key in ids else base64_ids(value)
+            for key, value in found.items()
+        }
+    return [base64_ids(one) for one in found] if isinstance(found, list) else found
 
 
 def jaeger_json(spans: Sequence[Span]) -> dict[str, Any]:

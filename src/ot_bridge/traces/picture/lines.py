@@ -80,7 +80,7 @@ def notable(picture: Picture, findings: Iterable[Finding]) -> set[int]:
 
 class _Lines:
     def __init__(self, picture: Picture, view: View, findings: Iterable[Finding]) -> None:
-        self._picture, self._trace, self._view = picture, picture.trace, view
+        self._picture, self._trace = picture, picture.trace
         self._open, self._closed = set(view.open), set(view.closed)
         named = [picture.places.get(key) for key in (*view.span, *view.shown, view.at)]
         self._must = self._with_ancestors(one for one in named if one is not None)
