@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, TracesData
 from ot_bridge.errors import BridgeError
 from ot_bridge.traces.formats import otlp_json, zipkin
 from ot_bridge.traces.formats.decoded import Decoded
+from ot_bridge.traces.formats.inflating import TooLargeError, inflated
 from ot_bridge.traces.formats.jaeger_json import is_jaeger, read_jaeger
 from ot_bridge.traces.formats.otlp_checks import OtlpError
 from ot_bridge.traces.words import number, plural
@@ -27,8 +28,6 @@ __all__ = ["FORMATS", "LARGEST", "Contents", "UnreadableError", "read"]
 FORMATS: Sequence[str] = ("OTLP JSON", "OTLP protobuf", "Jaeger JSON", "Zipkin JSON")
 LARGEST = 1 << 30
 """Bytes that a file may have, also after inflating."""
-
-_GZIP = b"\x1f\x8b"
 
 
 class UnreadableError(BridgeError, ValueError):
@@ -82,24 +81,15 @@ def read(data: bytes, name: str = "", *, largest: int = LARGEST) -> Contents:
 
 
 def _inflated(data: bytes, name: str, largest: int) -> bytes:
-    """Inflate what is in gzip, one member after the other, never beyond the limit."""
+    """Inflate what is in gzip, never beyond the limit."""
     if len(data) > largest:
         raise UnreadableError(f"cannot read {name}: got {plural(len(data), 'byte')}, expected at most {largest:,}")
-    if data[:2] != _GZIP:
-        return data
-    found, left = bytearray(), data
-    while left[:2] == _GZIP:
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            found += inflater.decompress(left, largest - len(found) + 1)
-        except zlib.error as error:
-            raise UnreadableError(f"cannot read {name}: it begins like gzip and is not: {error}") from error
-        if len(found) > largest:
-            raise UnreadableError(f"cannot read {name}: got more than {plural(largest, 'byte')} when inflated")
-        if not inflater.eof:
-            break  # Cut off: what is there may be read.
-        left = inflater.unused_data
-    return bytes(found)
+    try:
+        return inflated(data, largest)
+    except zlib.error as error:
+        raise UnreadableError(f"cannot read {name}: it begins like gzip and is not: {error}") from error
+    except TooLargeError as error:
+        raise UnreadableError(f"cannot read {name}: got more than {plural(largest, 'byte')} when inflated") from error
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from ot_bridge.traces.formats.decoded import Decoded
+from ot_bridge.traces.formats.inflating import TooLargeError, inflated
 from ot_bridge.traces.formats.otlp_checks import OtlpError, Problems, checked_logs, checked_spans
 from ot_bridge.traces.formats.otlp_fields import LOG_RECORD, RESOURCE, SCOPE, SPAN, FieldError, Filler, Table
 from ot_bridge.traces.words import plural
@@ -29,7 +30,6 @@ LARGEST_FILE: Final = 1 << 30
 
 _SPAN_KEYS: Final = ("resourceSpans", "batches")
 _LOG_KEYS: Final = ("resourceLogs",)
-_GZIP: Final = b"\x1f\x8b"
 
 
 def decode_traces(data: bytes) -> Decoded:
@@ -254,17 +254,10 @@ def _line(line: bytes) -> Decoded | OtlpError:
 
 
 def _inflated(data: bytes) -> bytes:
-    """Inflate what is in gzip, one member after the other; one that is cut gives what is there."""
-    found = bytearray()
-    while data[:2] == _GZIP:
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            found += inflater.decompress(data, LARGEST_FILE - len(found) + 1)
-        except zlib.error as error:
-            raise OtlpError(f"cannot inflate {len(data):,} bytes: {error}") from None
-        if len(found) > LARGEST_FILE:
-            raise OtlpError(f"cannot read more than {LARGEST_FILE:,} bytes when inflated")
-        if not inflater.eof:
-            return bytes(found)
-        data = inflater.unused_data
-    return bytes(found) or data
+    """Inflate what is in gzip, never beyond the limit."""
+    try:
+        return inflated(data, LARGEST_FILE)
+    except zlib.error as error:
+        raise OtlpError(f"cannot inflate {len(data):,} bytes: {error}") from None
+    except TooLargeError:
+        raise OtlpError(f"cannot read more than {LARGEST_FILE:,} bytes when inflated") from None
